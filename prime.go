@@ -1,0 +1,36 @@
+//go:build prime
+
+package prime
+
+import (
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/exec"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
+	_ "github.com/anishathalye/porcupine"
+	_ "github.com/cockroachdb/pebble/v2"
+	_ "github.com/dustin/go-humanize"
+	_ "github.com/goccy/go-yaml"
+	_ "cel.dev/cel-go/cel"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/invopop/jsonschema"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/santhosh-tekuri/jsonschema/v6"
+	_ "github.com/spf13/cobra"
+	_ "github.com/tidwall/gjson"
+	_ "github.com/twmb/franz-go/pkg/kadm"
+	_ "github.com/twmb/franz-go/pkg/kfake"
+	_ "github.com/twmb/franz-go/pkg/kgo"
+	_ "github.com/cenkalti/backoff/v5"
+	_ "github.com/cespare/xxhash/v2"
+	_ "go.uber.org/goleak"
+	_ "google.golang.org/protobuf/proto"
+	_ "github.com/planetscale/vtprotobuf/protohelpers"
+	_ "pgregory.net/rapid"
+	_ "golang.org/x/time/rate"
+	_ "github.com/HdrHistogram/hdrhistogram-go"
+	_ "github.com/klauspost/compress/zstd"
+	_ "golang.org/x/sync/errgroup"
+	_ "github.com/ClickHouse/clickhouse-go/v2"
+	_ "github.com/apache/arrow/go/v17/arrow"
+)
