@@ -1,0 +1,215 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	lsm "github.com/cockroachdb/pebble/v2"
+
+	"github.com/braidhq/braid/io/store"
+	"github.com/braidhq/braid/transforms/update"
+)
+
+// Get implements update.Store.
+func (s *Store) Get(ctx context.Context, keys [][]byte) ([]update.Row, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	if err := s.gate.broken(); err != nil {
+		return nil, err
+	}
+	rows, err := s.get(keys)
+	if err != nil {
+		return nil, s.readError(err)
+	}
+	absent := slices.ContainsFunc(rows, func(r update.Row) bool { return r.Version == 0 })
+	return rows, s.await(ctx, s.flights.seen(rows, absent))
+}
+
+func (s *Store) get(keys [][]byte) ([]update.Row, error) {
+	// In key order neighbours share blocks.
+	order := make([]int, len(keys))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
+	var from lsm.Reader = s.db
+	if len(keys) > 1 {
+		moment := s.db.NewSnapshot()
+		defer moment.Close()
+		from = moment
+	}
+	rows := make([]update.Row, len(keys))
+	var key []byte
+	for n, i := range order {
+		rows[i].Key = keys[i]
+		if n > 0 && bytes.Equal(keys[i], keys[order[n-1]]) {
+			rows[i] = rows[order[n-1]]
+			continue
+		}
+		key = append(append(key[:0], rowPrefix), keys[i]...)
+		stored, closer, err := from.Get(key)
+		if errors.Is(err, lsm.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows[i].Version, rows[i].Value, err = decode(stored)
+		if err := errors.Join(err, closer.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// Scan implements update.Store.
+func (s *Store) Scan(ctx context.Context, from, to []byte, limit int) ([]update.Row, error) {
+	if err := store.CheckLimit(limit); err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	if err := s.gate.broken(); err != nil {
+		return nil, err
+	}
+	rows, err := s.scan(from, to, limit)
+	if err != nil {
+		return nil, s.readError(err)
+	}
+	return rows, s.await(ctx, s.flights.seen(rows, true))
+}
+
+func (s *Store) scan(from, to []byte, limit int) (rows []update.Row, err error) {
+	upper := []byte{afterRows}
+	if to != nil {
+		upper = rowKey(to)
+	}
+	lower := rowKey(from)
+	if bytes.Compare(lower, upper) >= 0 {
+		return nil, nil
+	}
+	it, err := s.db.NewIter(&lsm.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok && len(rows) < limit; ok = it.Next() {
+		row := update.Row{Key: bytes.Clone(it.Key()[1:])}
+		stored, err := it.ValueAndErr()
+		if err != nil {
+			return nil, err
+		}
+		if row.Version, row.Value, err = decode(stored); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, it.Error()
+}
+
+// begin takes the shared lock of a call under way, which the caller gives back.
+func (s *Store) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.life.RLock()
+	if s.closed {
+		s.life.RUnlock()
+		return store.ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) readError(err error) error {
+	return fmt.Errorf("store directory %q: reading: %w", s.dir, err)
+}
+
+// await waits until the given commits are safe.
+func (s *Store) await(ctx context.Context, flights []*flight) error {
+	for _, f := range flights {
+		for landed := false; !landed; {
+			trouble := s.gate.trouble()
+			if err := s.gate.err(); err != nil {
+				return err
+			}
+			select {
+			case <-f.landed:
+				landed = true
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-trouble:
+			}
+		}
+	}
+	return nil
+}
+
+// flight is a commit that readers can see but that is not safe yet.
+type flight struct {
+	version update.Version
+	deletes bool
+	landed  chan struct{}
+}
+
+type flights struct {
+	mu   sync.Mutex
+	open map[update.Version]*flight
+}
+
+func (f *flights) start(version update.Version, deletes bool) *flight {
+	started := &flight{version: version, deletes: deletes, landed: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open == nil {
+		f.open = map[update.Version]*flight{}
+	}
+	f.open[version] = started
+	return started
+}
+
+func (f *flights) land(landed *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.open, landed.version)
+	close(landed.landed)
+}
+
+// seen returns the flights whose outcome shows in the rows: those that wrote one, and if something is absent those that delete.
+func (f *flights) seen(rows []update.Row, absent bool) (out []*flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.open) == 0 {
+		return nil
+	}
+	for _, row := range rows {
+		if flight, ok := f.open[row.Version]; ok && !slices.Contains(out, flight) {
+			out = append(out, flight)
+		}
+	}
+	for _, flight := range f.open {
+		if absent && flight.deletes && !slices.Contains(out, flight) {
+			out = append(out, flight)
+		}
+	}
+	return out
+}
+
+func (f *flights) all() (out []*flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, flight := range f.open {
+		out = append(out, flight)
+	}
+	return out
+}
