@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tidwall/gjson"
 
 	"github.com/braidhq/braid/transforms/event"
 )
@@ -155,6 +156,32 @@ func TestOrderCompare(t *testing.T) {
 			if got, want := a.Compare(b), min(max(i-j, -1), 1); got != want {
 				t.Errorf("%v.Compare(%v) = %d, want %d", a, b, got, want)
 			}
+		}
+	}
+}
+
+func TestCursor(t *testing.T) {
+	for source, want := range map[string]string{
+		` [1, "a,]", {"b":[2]} , [] ]`:         `="1" ="\"a,]\"" ="{\"b\":[2]}" ="[]" `,
+		` {"a" : 1 , "b\u0063":"}", "a":null}`: `a="1" bc="\"}\"" a="null" `,
+		`[]`:                                   ``,
+		`{ }`:                                  ``,
+		`"text"`:                               ``,
+		``:                                     ``,
+		`[1`:                                   `="1" `,
+		`{"a`:                                  ``,
+		`{"a"x`:                                ``,
+	} {
+		got := ""
+		for c := event.NewCursor(gjson.Result{Raw: source}); ; {
+			name, value, ok := c.Next()
+			if !ok {
+				break
+			}
+			got += fmt.Sprintf("%s=%q ", name, value.Raw)
+		}
+		if got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", source, got, want)
 		}
 	}
 }
