@@ -116,6 +116,7 @@ type sharedStore struct {
 	Store
 	url   string
 	users int
+	turn  sync.RWMutex // see Worker
 }
 
 // storeHandle is one user's share of an open store; closing it twice is harmless.

@@ -1,0 +1,125 @@
+package identity
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// Normalization says how a value is brought into the form in which it is compared and stored.
+type Normalization string
+
+// The normalizations. The empty value means Trim.
+const (
+	Verbatim Normalization = "none"  // as it came
+	Trim     Normalization = "trim"  // white space around it removed
+	Lower    Normalization = "lower" // trimmed and in lower case
+	Email    Normalization = "email" // trimmed, in lower case, and it must have the shape local@domain
+)
+
+// Policy says which of several competing links of a key wins.
+type Policy string
+
+// The policies. The empty value means KeepFirst.
+const (
+	KeepFirst    Policy = "keep_first"     // the earliest link: an identifier stays with the person it was first seen with
+	MoveToLatest Policy = "move_to_latest" // the latest link: it moves on to whoever used it last, as a shared device does
+)
+
+// MaxValueBytes is the length an identifier's value may have at most after normalization.
+const MaxValueBytes = 512
+
+// KeyRule is one stitching key of the configuration. Keys are listed most identifying first.
+type KeyRule struct {
+	// Name of the key; required.
+	Name string `yaml:"name" json:"name" jsonschema:"required,description=Name of the stitching key."`
+	// Normalize is none, trim, lower or email; default trim.
+	Normalize Normalization `yaml:"normalize,omitempty" json:"normalize,omitempty" jsonschema:"enum=none,enum=trim,enum=lower,enum=email,default=trim,description=How values are made comparable."`
+	// Policy is keep_first or move_to_latest; default keep_first.
+	Policy Policy `yaml:"policy,omitempty" json:"policy,omitempty" jsonschema:"enum=keep_first,enum=move_to_latest,default=keep_first,description=Which of several competing links of this key wins."`
+	// ValidRegexp must match the whole normalized value when it is set (RE2 syntax).
+	ValidRegexp string `yaml:"valid_regexp,omitempty" json:"valid_regexp,omitempty" jsonschema:"description=A value counts only when this RE2 expression matches it from end to end."`
+	// InvalidTexts are values that never identify anybody; compared after normalization.
+	InvalidTexts []string `yaml:"invalid_texts,omitempty" json:"invalid_texts,omitempty" jsonschema:"description=Values that identify nobody."`
+}
+
+// FieldError tells which field of a rule is wrong.
+type FieldError struct {
+	Field   string // YAML name of the field
+	Message string
+}
+
+// Error returns the field and what is wrong with it.
+func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
+
+// Validate checks the rule by itself and returns a FieldError for each field that is wrong.
+func (k KeyRule) Validate() []*FieldError {
+	var errs []*FieldError
+	wrong := func(field, format string, args ...any) {
+		errs = append(errs, &FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+	}
+	if k.Name == "" {
+		wrong("name", "a stitching key needs a name")
+	}
+	switch k.Normalize {
+	case "", Verbatim, Trim, Lower, Email:
+	default:
+		wrong("normalize", "unknown normalization %q; use none, trim, lower or email", string(k.Normalize))
+	}
+	switch k.Policy {
+	case "", KeepFirst, MoveToLatest:
+	default:
+		wrong("policy", "unknown policy %q; use keep_first or move_to_latest", string(k.Policy))
+	}
+	if _, err := compileWhole(k.ValidRegexp); err != nil {
+		wrong("valid_regexp", "%v", err)
+	}
+	for _, text := range k.InvalidTexts {
+		if strings.TrimSpace(text) == "" {
+			wrong("invalid_texts", "an empty text is always invalid; remove it")
+		}
+	}
+	return errs
+}
+
+func compileWhole(expr string) (*regexp.Regexp, error) {
+	if expr == "" {
+		return nil, nil
+	}
+	if _, err := regexp.Compile(expr); err != nil { // so that the message speaks of the user's own text
+		return nil, err
+	}
+	return regexp.Compile(`\A(?:` + expr + `)\z`)
+}
+
+// Refusal says why a value does not count as an identifier. The empty Refusal means that it does.
+type Refusal string
+
+// The reasons for which a value is refused.
+const (
+	NotConfigured Refusal = "not_configured"
+	NotAString    Refusal = "not_a_string"
+	Empty         Refusal = "empty"
+	TooLong       Refusal = "too_long"
+	NotAnEmail    Refusal = "not_an_email"
+	InvalidRegexp Refusal = "fails_valid_regexp"
+	InvalidText   Refusal = "invalid_text"
+	NotPrintable  Refusal = "control_character"
+)
+
+func (n Normalization) apply(value string) string {
+	switch n {
+	case Verbatim:
+		return value
+	case Lower, Email:
+		return strings.ToLower(strings.TrimSpace(value))
+	default:
+		return strings.TrimSpace(value)
+	}
+}
+
+func looksLikeEmail(value string) bool {
+	at := strings.LastIndexByte(value, '@')
+	return at > 0 && at < len(value)-1 && !strings.ContainsFunc(value, unicode.IsSpace)
+}

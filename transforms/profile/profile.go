@@ -1,0 +1,203 @@
+// Package profile folds cells into the profile of one person.
+//
+// In go the cells of a document, the rules and the attribute definitions of today; out comes a View. Nothing of a View is stored:
+// it follows from the cells alone, so cells may move to another document, and back, without losing or doubling anything.
+package profile
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/identity"
+)
+
+// MaxListed is the number of identifiers that a View lists by default.
+const MaxListed = 200
+
+// Folder makes views: the parts of a segment that decide what a profile looks like. It is safe for concurrent use.
+type Folder struct {
+	Namespace  string
+	Rules      *identity.Rules
+	Attributes *attribute.Set
+	MaxListed  int // identifiers listed in a view; default MaxListed
+}
+
+// View is one person as of one moment.
+type View struct {
+	ID identity.ID
+	// Identifiers by priority of their keys, most recently seen first; at most MaxListed. Unlisted is the number left out, which
+	// are those seen longest ago.
+	Identifiers []Sighted
+	Unlisted    int
+	Events      uint64
+	First, Last int64 // order times of the first and last event, epoch milliseconds
+	Attributes  []attribute.Result
+}
+
+// Sighted is an identifier of a profile with what was seen of it.
+type Sighted struct {
+	identity.Identifier
+	First, Last event.Order
+	Events      uint64
+}
+
+// Fold returns the view of a document at a moment (epoch milliseconds). It fails only on a damaged accumulator.
+func (f *Folder) Fold(d *Document, now int64) (*View, error) {
+	v := &View{}
+	var states attribute.States
+	var err error
+	for i, c := range d.Cells {
+		for _, b := range c.Buckets {
+			v.Events += b.Events
+			if states, err = attribute.Merge(states, b.States); err != nil {
+				return nil, err
+			}
+		}
+		if i == 0 || c.First.Time < v.First {
+			v.First = c.First.Time
+		}
+		if i == 0 || c.Last.Time > v.Last {
+			v.Last = c.Last.Time
+		}
+	}
+	if v.Attributes, err = f.Attributes.Results(now, states); err != nil {
+		return nil, err
+	}
+	sighted := f.sighted(d)
+	v.ID = f.profileID(sighted)
+	limit := f.MaxListed
+	if limit == 0 {
+		limit = MaxListed
+	}
+	if len(sighted) > limit {
+		slices.SortFunc(sighted, latestFirst)
+		v.Unlisted = len(sighted) - limit
+		sighted = sighted[:limit]
+	}
+	slices.SortFunc(sighted, func(a, b Sighted) int {
+		if d := f.Rules.Priority(a.Key) - f.Rules.Priority(b.Key); d != 0 {
+			return d
+		}
+		return latestFirst(a, b)
+	})
+	v.Identifiers = sighted
+	return v, nil
+}
+
+func latestFirst(a, b Sighted) int {
+	if c := b.Last.Compare(a.Last); c != 0 {
+		return c
+	}
+	return a.Identifier.Compare(b.Identifier)
+}
+
+// ID returns the profile ID of a document.
+func (f *Folder) ID(d *Document) identity.ID { return f.profileID(f.sighted(d)) }
+
+// profileID is the ID of the profile key's identifier once it is known, before that of the identifier seen first.
+func (f *Folder) profileID(sighted []Sighted) identity.ID {
+	if len(sighted) == 0 {
+		return identity.ID{}
+	}
+	first := slices.MinFunc(sighted, func(a, b Sighted) int {
+		aKey, bKey := a.Key == f.Rules.ProfileKey(), b.Key == f.Rules.ProfileKey()
+		switch {
+		case aKey && !bKey:
+			return -1
+		case bKey && !aKey:
+			return 1
+		}
+		if c := a.First.Compare(b.First); c != 0 {
+			return c
+		}
+		return f.Rules.Compare(a.Identifier, b.Identifier)
+	})
+	return identity.NewID(f.Namespace, first.Identifier)
+}
+
+// sighted returns the members with what the document's own cells saw of them, in the order of Members.
+func (f *Folder) sighted(d *Document) []Sighted {
+	all := make([]Sighted, len(d.Members))
+	for i, m := range d.Members {
+		all[i].Identifier = m
+	}
+	for _, c := range d.Cells {
+		events := c.Events()
+		for _, id := range c.Identifiers {
+			i, ok := slices.BinarySearchFunc(d.Members, id, identity.Identifier.Compare)
+			if !ok {
+				continue
+			}
+			s := &all[i]
+			if s.Events == 0 || c.First.Compare(s.First) < 0 {
+				s.First = c.First
+			}
+			if s.Events == 0 || c.Last.Compare(s.Last) > 0 {
+				s.Last = c.Last
+			}
+			s.Events += events
+		}
+	}
+	return all
+}
+
+type viewJSON struct {
+	ProfileID   string           `json:"profile_id"`
+	Identifiers []identifierJSON `json:"identifiers"`
+	Unlisted    int              `json:"identifiers_unlisted,omitempty"`
+	Events      uint64           `json:"events"`
+	FirstSeen   string           `json:"first_seen"`
+	LastSeen    string           `json:"last_seen"`
+	Attributes  resultsJSON      `json:"attributes"`
+}
+
+type identifierJSON struct {
+	Key       string `json:"key"`
+	Value     string `json:"value"`
+	FirstSeen string `json:"first_seen"`
+	LastSeen  string `json:"last_seen"`
+	Events    uint64 `json:"events"`
+}
+
+type resultsJSON []attribute.Result
+
+// MarshalJSON writes an object with one member per attribute, in the order of their definition.
+func (r resultsJSON) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, result := range r {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		name, err := json.Marshal(result.Name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := result.Value.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, name...), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// MarshalJSON writes the canonical form: the same profile always gives the same bytes.
+func (v *View) MarshalJSON() ([]byte, error) {
+	out := viewJSON{
+		ProfileID: v.ID.String(), Unlisted: v.Unlisted, Events: v.Events, FirstSeen: formatTime(v.First), LastSeen: formatTime(v.Last),
+		Attributes: v.Attributes, Identifiers: make([]identifierJSON, 0, len(v.Identifiers)),
+	}
+	for _, s := range v.Identifiers {
+		out.Identifiers = append(out.Identifiers, identifierJSON{
+			Key: s.Key, Value: s.Value, FirstSeen: formatTime(s.First.Time), LastSeen: formatTime(s.Last.Time), Events: s.Events,
+		})
+	}
+	return json.Marshal(out)
+}
+
+func formatTime(ms int64) string {
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
+}

@@ -1,0 +1,133 @@
+package update
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/profile"
+	"github.com/braidhq/braid/transforms/update/updatepb"
+)
+
+// Topics that effects go to, by their names within the segment.
+const (
+	TopicProfiles        = "profiles"
+	TopicIdentityChanges = "identity-changes"
+	TopicRejected        = "rejected"
+)
+
+// Effect is a record that others are to hear of. It is sent at least once, always with the same ID; within a partition of the
+// stream effects are numbered without gaps.
+type Effect struct {
+	ID    string // topic/partition/number of the records that caused it
+	Topic string // name within the segment
+	Key   []byte
+	Value []byte // JSON
+}
+
+// outbox collects the effects of a bundle for one partition.
+type outbox struct {
+	partition Partition
+	first     uint64
+	effects   []Effect
+}
+
+func (o *outbox) next() string {
+	return fmt.Sprintf("%s/%d", o.partition, o.first+uint64(len(o.effects)))
+}
+
+func (o *outbox) add(topic, key string, value any) error {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("effect for %s: %w", topic, err)
+	}
+	o.effects = append(o.effects, Effect{ID: o.next(), Topic: topic, Key: []byte(key), Value: b})
+	return nil
+}
+
+func (o *outbox) marshal() ([]byte, error) {
+	m := updatepb.Effects{Format: Format}
+	for _, e := range o.effects {
+		m.Effects = append(m.Effects, &updatepb.Effect{Id: e.ID, Topic: e.Topic, Key: e.Key, Value: e.Value})
+	}
+	return m.MarshalVT()
+}
+
+func unmarshalEffects(row []byte) ([]Effect, error) {
+	var m updatepb.Effects
+	if err := m.UnmarshalVT(row); err != nil {
+		return nil, fmt.Errorf("outbox row: %w", err)
+	}
+	if m.Format > Format {
+		return nil, fmt.Errorf("outbox row: %w: format %d, known is %d", ErrFormat, m.Format, Format)
+	}
+	effects := make([]Effect, 0, len(m.Effects))
+	for _, e := range m.Effects {
+		effects = append(effects, Effect{ID: e.Id, Topic: e.Topic, Key: e.Key, Value: e.Value})
+	}
+	return effects, nil
+}
+
+// EffectVersion is the version of the JSON form of effects.
+const EffectVersion = 1
+
+// ProfileEffect is the JSON form of a record in the topic profiles: a profile as it is now, or the word that it goes on under
+// another ID.
+type ProfileEffect struct {
+	Version      int           `json:"v"`
+	ID           string        `json:"id"`
+	Trace        string        `json:"trace"` // ID of the event that caused it
+	Time         string        `json:"time"`  // receive time or due time, RFC 3339
+	ProfileID    string        `json:"profile_id"`
+	Profile      *profile.View `json:"profile,omitempty"`
+	SupersededBy string        `json:"superseded_by,omitempty"`
+}
+
+// IdentityEffect is the JSON form of a record in the topic identity-changes.
+type IdentityEffect struct {
+	Version int        `json:"v"`
+	ID      string     `json:"id"`
+	Trace   string     `json:"trace"`
+	Time    string     `json:"time"`
+	Kind    ChangeKind `json:"kind"`
+	Before  []string   `json:"before,omitempty"`
+	After   string     `json:"after"`
+	Leader  string     `json:"leader,omitempty"`
+	Other   string     `json:"other,omitempty"`
+	Moved   []string   `json:"moved,omitempty"`
+}
+
+func (o *outbox) identityChange(in *Input, change IdentityChange) error {
+	e := IdentityEffect{
+		Version: EffectVersion, ID: o.next(), Trace: in.Event.ID, Time: formatTime(in.Received), Kind: change.Kind,
+		After: change.After.String(),
+	}
+	for _, id := range change.Before {
+		e.Before = append(e.Before, id.String())
+	}
+	if change.Link != (identity.Link{}) {
+		e.Leader, e.Other = change.Link.Leader.String(), change.Link.Other.String()
+	}
+	for _, m := range change.Moved {
+		e.Moved = append(e.Moved, m.String())
+	}
+	return o.add(TopicIdentityChanges, e.After, e)
+}
+
+func (o *outbox) superseded(trace string, now int64, old, by string) error {
+	return o.add(TopicProfiles, old, ProfileEffect{
+		Version: EffectVersion, ID: o.next(), Trace: trace, Time: formatTime(now), ProfileID: old, SupersededBy: by,
+	})
+}
+
+func (o *outbox) profile(trace string, now int64, v *profile.View) error {
+	id := v.ID.String()
+	return o.add(TopicProfiles, id, ProfileEffect{
+		Version: EffectVersion, ID: o.next(), Trace: trace, Time: formatTime(now), ProfileID: id, Profile: v,
+	})
+}
+
+func formatTime(ms int64) string {
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
+}

@@ -1,0 +1,72 @@
+package update
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/profile"
+)
+
+// Rows of the store: namespace / kind / id. The kinds are i identifier -> document, d document, c cell, p progress, t due entry,
+// o outbox. Numbers in keys are big endian, so that rows sort by them.
+type keyspace string
+
+func (k keyspace) key(kind byte, size int) []byte {
+	b := make([]byte, 0, len(k)+3+size)
+	b = append(b, k...)
+	return append(b, '/', kind, '/')
+}
+
+func (k keyspace) identifier(id identity.ID) []byte { return append(k.key('i', len(id)), id[:]...) }
+
+func (k keyspace) document(key profile.Key) []byte { return append(k.key('d', len(key)), key[:]...) }
+
+func (k keyspace) cell(id identity.ID) []byte { return append(k.key('c', len(id)), id[:]...) }
+
+func (k keyspace) progress(p Partition) []byte {
+	b := append(k.key('p', len(p.Topic)+5), p.Topic...)
+	return binary.BigEndian.AppendUint32(append(b, 0), uint32(p.Partition))
+}
+
+func (k keyspace) outbox(p Partition, effect uint64) []byte {
+	b := append(k.key('o', len(p.Topic)+13), p.Topic...)
+	b = binary.BigEndian.AppendUint32(append(b, 0), uint32(p.Partition))
+	return binary.BigEndian.AppendUint64(b, effect)
+}
+
+// DueBuckets is the number of groups into which due entries are spread, by document, so that several workers can share them.
+const DueBuckets = 64
+
+func dueBucket(key profile.Key) byte { return key[0] % DueBuckets }
+
+func (k keyspace) dueFrom(bucket byte, due int64) []byte {
+	return binary.BigEndian.AppendUint64(append(k.key('t', 25), bucket), uint64(due))
+}
+
+func (k keyspace) due(key profile.Key, due int64) []byte {
+	return append(k.dueFrom(dueBucket(key), due), key[:]...)
+}
+
+// Due is an entry of the schedule: a document has something to do at a time of the stream clock.
+type Due struct {
+	At       int64 // epoch milliseconds
+	Document profile.Key
+}
+
+func (k keyspace) parseDue(key []byte) (Due, error) {
+	prefix := len(k) + 3
+	if len(key) != prefix+25 {
+		return Due{}, fmt.Errorf("due entry: key of %d bytes", len(key))
+	}
+	b := key[prefix+1:]
+	return Due{At: int64(binary.BigEndian.Uint64(b)), Document: profile.Key(b[8:])}, nil
+}
+
+// all returns the range of all rows of a kind.
+func (k keyspace) all(kind byte) (from, to []byte) {
+	from = k.key(kind, 0)
+	to = append([]byte(nil), from...)
+	to[len(to)-1]++
+	return from, to
+}

@@ -1,0 +1,93 @@
+package update
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/update/updatepb"
+)
+
+// Format is the version of the stored form of progress and outbox rows.
+const Format = 1
+
+// ErrFormat is wrapped by errors about rows that a newer version of Braid wrote.
+var ErrFormat = errors.New("the row was written by a newer version")
+
+// Partition names one partition of a topic.
+type Partition struct {
+	Topic     string
+	Partition int32
+}
+
+// String returns topic/partition.
+func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
+
+// Progress says how far a partition has been applied.
+type Progress struct {
+	TopicID    [16]byte
+	NextOffset int64
+	Epoch      Epoch
+	Clock      int64  // greatest receive time so far, epoch milliseconds
+	NextEffect uint64 // number of the partition's next effect
+}
+
+func (p Progress) marshal() ([]byte, error) {
+	m := updatepb.Progress{
+		Format: Format, TopicId: p.TopicID[:], NextOffset: p.NextOffset, Epoch: p.Epoch.Current, Oldest: p.Epoch.Oldest,
+		Clock: p.Clock, NextEffect: p.NextEffect,
+	}
+	return m.MarshalVT()
+}
+
+func unmarshalProgress(row []byte) (Progress, error) {
+	var m updatepb.Progress
+	if err := m.UnmarshalVT(row); err != nil {
+		return Progress{}, fmt.Errorf("progress row: %w", err)
+	}
+	if m.Format > Format {
+		return Progress{}, fmt.Errorf("progress row: %w: format %d, known is %d", ErrFormat, m.Format, Format)
+	}
+	if len(m.TopicId) != 16 {
+		return Progress{}, errors.New("progress row: it has no topic ID")
+	}
+	return Progress{
+		TopicID: [16]byte(m.TopicId), NextOffset: m.NextOffset, Epoch: Epoch{Current: m.Epoch, Oldest: m.Oldest},
+		Clock: m.Clock, NextEffect: m.NextEffect,
+	}, nil
+}
+
+// TopicChangedError says that a topic is not the one whose records were applied: it was deleted and created again.
+type TopicChangedError struct {
+	Partition Partition
+	Applied   [16]byte // topic ID of the records applied so far
+	Found     [16]byte
+}
+
+// Error tells what happened and how to go on.
+func (e *TopicChangedError) Error() string {
+	return fmt.Sprintf("%s was deleted and created again: records up to now came from topic ID %x, this one is %x; "+
+		"'braid topics accept %s' makes Braid go on with the new topic from its beginning",
+		e.Partition, e.Applied, e.Found, e.Partition.Topic)
+}
+
+// Permanent reports that trying again does not help.
+func (e *TopicChangedError) Permanent() bool { return true }
+
+// pass moves the progress past a record. It reports false when the record was applied before.
+func (p *Progress) pass(in *Input) bool {
+	if in.Position.Offset < p.NextOffset {
+		return false
+	}
+	p.NextOffset = in.Position.Offset + 1
+	p.Clock = max(p.Clock, in.Received)
+	return true
+}
+
+// mark begins the epoch of a marker. Epochs only rise: that of a record is the highest marker before it.
+func (p *Progress) mark(m *event.Marker) {
+	if !m.Tick {
+		p.Epoch.Current = max(p.Epoch.Current, m.Epoch)
+		p.Epoch.Oldest = max(p.Epoch.Oldest, m.Oldest)
+	}
+}

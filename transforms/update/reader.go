@@ -1,0 +1,74 @@
+package update
+
+import (
+	"context"
+	"iter"
+
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/profile"
+)
+
+// Reader looks profiles up.
+type Reader struct {
+	config *Config
+	store  Store
+	keys   keyspace
+}
+
+// NewReader returns a reader. It is safe for concurrent use.
+func NewReader(config *Config, store Store) *Reader {
+	return &Reader{config: config, store: store, keys: keyspace(config.Namespace)}
+}
+
+// Folder returns what makes views of the documents that the reader finds.
+func (r *Reader) Folder() *profile.Folder { return r.config.folder() }
+
+// Normalize returns the identifier that a raw value of a key stands for, or the reason why it identifies nobody.
+func (r *Reader) Normalize(key, value string) (identity.Identifier, identity.Refusal) {
+	return r.config.Rules.Normalize(key, value)
+}
+
+// Document returns the document that has an identifier, given by its ID, or nil when nobody has it. Any profile ID ever given out
+// is the ID of an identifier, so it serves as well.
+func (r *Reader) Document(ctx context.Context, id identity.ID) (*profile.Document, error) {
+	for {
+		docs := NewDocuments()
+		l := loader{store: r.store, keys: r.keys, docs: docs}
+		err := l.need(ctx, Need{Identifiers: []identity.ID{id}})
+		if isConflict(err) && ctx.Err() == nil {
+			continue
+		}
+		return docs.Of(id), err
+	}
+}
+
+// Documents iterates over all documents in the order of their keys; a document that changes meanwhile may be missed or come twice.
+func (r *Reader) Documents(ctx context.Context) iter.Seq2[*profile.Document, error] {
+	return func(yield func(*profile.Document, error) bool) {
+		from, to := r.keys.all('d')
+		prefix := len(from)
+		for {
+			rows, err := r.store.Scan(ctx, from, to, 500)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, row := range rows {
+				key := profile.Key(row.Key[prefix:])
+				docs := NewDocuments()
+				l := loader{store: r.store, keys: r.keys, docs: docs}
+				if _, err := l.documents(ctx, []profile.Key{key}); err != nil && !isConflict(err) {
+					yield(nil, err)
+					return
+				}
+				if e := docs.documents[key]; e != nil && !yield(e.Document, nil) {
+					return
+				}
+				from = append(append([]byte(nil), row.Key...), 0)
+			}
+			if len(rows) < 500 {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package update
+
+import (
+	"slices"
+
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/profile"
+)
+
+// stitch links the leader of one event with each other identifier that the event carried.
+type stitch struct {
+	config  *Config
+	folder  *profile.Folder
+	docs    *Documents
+	in      *Input
+	created bool // whether the leader was unknown before, and has met no known identifier yet
+	fresh   bool // whether this is the first event that carried these identifiers together
+	changes []IdentityChange
+}
+
+func (s *stitch) run() []IdentityChange {
+	leader, leaderID := s.in.Identifiers[0], s.in.IDs[0]
+	for i, other := range s.in.Identifiers[1:] {
+		link := identity.Link{Leader: leader, Other: other}
+		a, b := s.docs.of(leaderID), s.docs.of(s.in.IDs[i+1])
+		switch {
+		case a == b:
+		case b == nil:
+			s.extend(a, link, s.in.IDs[i+1])
+		case s.rooted(a) && s.rooted(b):
+			s.contest(a, b, link)
+		default:
+			s.merge(a, b, link)
+		}
+	}
+	if s.created {
+		s.changes = append(s.changes, IdentityChange{
+			Kind: ProfileCreated, After: s.folder.ID(s.docs.of(leaderID).Document), Moved: s.in.Identifiers,
+		})
+	}
+	return s.changes
+}
+
+// extend adds an identifier that nobody has.
+func (s *stitch) extend(a *entry, link identity.Link, id identity.ID) {
+	if s.created {
+		s.docs.join(a, link.Other, id)
+		return
+	}
+	before := s.folder.ID(a.Document)
+	s.docs.join(a, link.Other, id)
+	s.changes = append(s.changes, IdentityChange{
+		Kind: ProfileExtended, Link: link, Moved: []identity.Identifier{link.Other},
+		Before: []identity.ID{before}, After: s.folder.ID(a.Document),
+	})
+}
+
+// merge makes two documents one, of which at most one has a value of the profile key. The smaller one moves.
+func (s *stitch) merge(a, b *entry, link identity.Link) {
+	into, from := a, b
+	if len(b.Members) > len(a.Members) || (len(b.Members) == len(a.Members) && !a.stored) {
+		into, from = b, a
+	}
+	change := IdentityChange{Kind: ProfilesMerged, Link: link, Moved: slices.Clone(from.Members)}
+	if s.created { // the event adds new identifiers to a known profile
+		change.Kind, change.Moved = ProfileExtended, slices.Clone(a.Members)
+		change.Before = []identity.ID{s.folder.ID(b.Document)}
+		s.created = false
+	} else {
+		change.Before = []identity.ID{s.folder.ID(into.Document), s.folder.ID(from.Document)}
+	}
+	member := from.Members[0]
+	s.docs.move(s.config, from, into, from.Members)
+	if into.PublishDue == 0 {
+		into.PublishDue = from.PublishDue
+	}
+	s.docs.dissolve(from, member, s.in)
+	change.After = s.folder.ID(into.Document)
+	s.changes = append(s.changes, change)
+}
+
+// contest settles a link between two documents that have a value of the profile key each.
+func (s *stitch) contest(a, b *entry, link identity.Link) {
+	rules := s.config.Rules
+	verdict := identity.Contest(a.Tree(rules), b.Tree(rules), a.Edge(rules, link))
+	into, from := a, b
+	if !verdict.ToLeader {
+		into, from = b, a
+	}
+	change := IdentityChange{Kind: ProfilesMoved, Link: link, Moved: verdict.Members}
+	change.Before = []identity.ID{s.folder.ID(into.Document), s.folder.ID(from.Document)}
+	change.After = change.Before[0]
+	if len(verdict.Members) == 0 {
+		change.Kind = LinkRefused
+		if s.fresh {
+			s.changes = append(s.changes, change)
+		}
+		return
+	}
+	s.docs.move(s.config, from, into, verdict.Members)
+	s.docs.touch(into, s.in)
+	s.docs.touch(from, s.in)
+	s.changes = append(s.changes, change)
+}
+
+func (s *stitch) rooted(e *entry) bool {
+	return slices.ContainsFunc(e.Members, func(m identity.Identifier) bool { return m.Key == s.config.Rules.ProfileKey() })
+}

@@ -1,0 +1,86 @@
+// Package update is the heart of Braid: it folds events into documents.
+//
+// In go the documents a bundle touches and its records in stream order; out come the changed documents and the effects that others
+// are to hear of. Step is a pure function of its arguments: the same code runs in the pipeline, in serving, in verification and in
+// scenario scripts. Worker wraps it in one transaction per bundle, which moves state, the progress of each partition and the
+// effects together, so that whatever is replayed, by whomever, takes effect once.
+package update
+
+import (
+	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/filter"
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/profile"
+)
+
+// Config is the part of a segment that Step works by. It is immutable and safe for concurrent use.
+type Config struct {
+	Namespace  string                       // name of the segment
+	Rules      *identity.Rules              // stitching keys
+	Tables     map[string][]identity.Source // event tables and where each finds its keys
+	Events     *filter.Set                  // event definitions
+	Attributes *attribute.Set               // attributes
+	Limits     event.Limits                 // limits on one event
+	MaxListed  int                          // identifiers listed per profile; default profile.MaxListed
+	// PublishEvery is the least time between two publications of one profile, milliseconds of receive time; default 1000.
+	PublishEvery int64
+}
+
+func (c *Config) folder() *profile.Folder {
+	return &profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, MaxListed: c.MaxListed}
+}
+
+func (c *Config) publishEvery() int64 {
+	if c.PublishEvery > 0 {
+		return c.PublishEvery
+	}
+	return 1000
+}
+
+// Input is one record of the stream, understood: an event or a marker.
+type Input struct {
+	Position event.Position
+	TopicID  [16]byte
+	Appended int64 // the broker's or producer's stamp, epoch milliseconds
+	Received int64 // receive time, epoch milliseconds
+
+	Marker *event.Marker // nil for an event
+
+	Event       event.Event
+	Identifiers []identity.Identifier // valid ones, most identifying first; at least one
+	IDs         []identity.ID         // of Identifiers, in their order
+	Matched     []int                 // event definitions that it meets
+	Refused     []identity.RefusedValue
+}
+
+// Prepare reads a record. The error is an *event.Rejection: the record is to be kept among the rejected.
+func (c *Config) Prepare(r event.Record) (*Input, error) {
+	in := &Input{Position: r.Position, TopicID: r.TopicID, Appended: r.Timestamp}
+	m, ok, err := event.ParseMarker(r)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		in.Marker, in.Received = &m, m.Received
+		return in, nil
+	}
+	if in.Event, err = event.Decode(r, c.Limits); err != nil {
+		return nil, err
+	}
+	in.Received = in.Event.Received
+	sources, ok := c.Tables[in.Event.Table]
+	if !ok {
+		return nil, unknownTable(in.Event.Table, c.Tables)
+	}
+	in.Identifiers, in.Refused = c.Rules.Identify(&in.Event, sources)
+	if len(in.Identifiers) == 0 {
+		return nil, noIdentifier(in.Event.Table, sources, in.Refused)
+	}
+	in.IDs = make([]identity.ID, len(in.Identifiers))
+	for i, id := range in.Identifiers {
+		in.IDs[i] = identity.NewID(c.Namespace, id)
+	}
+	in.Matched = c.Events.Match(&in.Event, nil)
+	return in, nil
+}
