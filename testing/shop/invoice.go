@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/braidhq/braid/testing/data"
+	"github.com/braidhq/braid/transforms/event"
 )
 
 // invoice is one real invoice with all its lines.
@@ -179,7 +180,7 @@ func (s *session) invoice(inv *invoice) {
 	e := d.event()
 	e.Received, e.Source, e.Amount = inv.time, sources[backend], Pence(sign)*total
 	if ids == (Identifiers{}) {
-		e.reject(noIdentifier)
+		e.reject(event.NoIdentifier)
 	}
 	s.emit(e)
 }

@@ -8,10 +8,8 @@ import (
 	"github.com/braidhq/braid/transforms/event"
 )
 
-const (
-	noIdentifier  = event.NoIdentifier
-	noAdvertising = "00000000-0000-0000-0000-000000000000" // what a phone answers whose owner refuses to be tracked
-)
+// noAdvertising is what a phone answers whose owner refuses to be tracked.
+const noAdvertising = "00000000-0000-0000-0000-000000000000"
 
 // draft is an event before it is written.
 type draft struct {
