@@ -1,0 +1,153 @@
+package attribute
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/braidhq/braid/transforms/attribute/decimal"
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/tidwall/gjson"
+)
+
+// Reason says why a value did not count.
+type Reason string
+
+// The reasons of violations.
+const (
+	WrongType  Reason = "wrong_type"   // another type than the kind takes
+	TooLong    Reason = "too_long"     // a text longer than Limits.ValueBytes
+	OutOfRange Reason = "out_of_range" // a number that the kind cannot hold
+)
+
+// Violation tells that an event matched a definition, yet its value did not fit and was left out. It never holds the value itself.
+type Violation struct {
+	Attribute string // name of the definition
+	Reason    Reason
+	Detail    string // what was found, what is needed, where
+}
+
+// Error says which attribute it is about and what is wrong.
+func (v *Violation) Error() string {
+	return fmt.Sprintf("attribute %q: %s: %s", v.Attribute, v.Reason, v.Detail)
+}
+
+// Refuse returns the error with which an Accumulator turns down an observation; detail does not repeat the value.
+func Refuse(reason Reason, detail string) error { return &Violation{Reason: reason, Detail: detail} }
+
+// ErrUnchanged is what Accumulator.Add may return instead of a copy of state when the observation changes nothing.
+var ErrUnchanged = errors.New("nothing changed")
+
+// scratch is what Add works in; it is pooled, as calls through an Accumulator make every buffer escape.
+type scratch struct {
+	buf   []byte
+	folds []fold
+}
+
+type fold struct {
+	hash     Hash
+	from, to int // in scratch.buf
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// Add returns states with one event folded in, where matched lists the indexes of the event definitions it matched. It does not
+// change states, and returns it as it is when nothing in it changes. Values that do not fit are left out and reported. The error is
+// a *StateError about a state that cannot be read; then nothing is folded.
+func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Violation, error) {
+	var violations []Violation
+	var work *scratch
+	added := 0
+	for _, m := range matched {
+		if m < 0 || m >= len(s.byEvent) {
+			continue
+		}
+		for _, c := range s.byEvent[m] {
+			o := Observation{Order: e.Order, Value: c.constant}
+			var err error
+			if c.path != "" {
+				o.Value, err = valueOf(e.Field(c.path), s.limits.ValueBytes)
+			}
+			if err == nil && c.path != "" && o.Value.IsNull() {
+				continue
+			}
+			if work == nil {
+				work = scratches.Get().(*scratch)
+				defer scratches.Put(work)
+				work.buf, work.folds = work.buf[:0], work.folds[:0]
+			}
+			var body []byte
+			from := len(work.buf)
+			if err == nil {
+				if body, err = c.find(states); err != nil {
+					return states, nil, &StateError{Hash: c.hash, Err: err}
+				}
+				var buf []byte
+				if buf, err = c.kind.Accumulator.Add(c.kind.appendHeader(work.buf), body, c.spec, o); err == nil {
+					work.buf = buf
+				}
+			}
+			var violation *Violation
+			switch {
+			case err == nil:
+				work.folds = append(work.folds, fold{c.hash, from, len(work.buf)})
+				if body == nil {
+					added++
+				}
+			case err == ErrUnchanged:
+			case errors.As(err, &violation):
+				detail := violation.Detail
+				if c.path != "" {
+					detail = c.path + ": " + detail
+				}
+				violations = append(violations, Violation{Attribute: c.Name, Reason: violation.Reason, Detail: detail})
+			default:
+				return states, nil, &StateError{Hash: c.hash, Err: err}
+			}
+		}
+	}
+	if work == nil || len(work.folds) == 0 {
+		return states, violations, nil
+	}
+	out := append(make(States, 0, len(states)+added), states...)
+	arena := slices.Clone(work.buf)
+	for _, f := range work.folds {
+		st := State{Hash: f.hash, Data: arena[f.from:f.to:f.to]}
+		if i, ok := out.search(f.hash); ok {
+			out[i] = st
+		} else {
+			out = slices.Insert(out, i, st)
+		}
+	}
+	return out, violations, nil
+}
+
+// valueOf returns the scalar that a field holds; null when it is absent. The error is a *Violation.
+func valueOf(r gjson.Result, limit int) (Value, error) {
+	switch r.Type {
+	case gjson.Null:
+		return Value{}, nil
+	case gjson.True, gjson.False:
+		return BoolValue(r.Type == gjson.True), nil
+	case gjson.String:
+		if len(r.Str) > limit {
+			return Value{}, Refuse(TooLong, "a text of "+strconv.Itoa(len(r.Str))+" bytes, the limit is "+strconv.Itoa(limit))
+		}
+		return TextValue(r.Str), nil
+	case gjson.Number:
+		d, err := decimal.Parse(r.Raw)
+		switch {
+		case err == nil:
+			return DecimalValue(d), nil
+		case errors.Is(err, decimal.ErrRange):
+			return Value{}, Refuse(OutOfRange, "a number with "+err.Error())
+		}
+		return Value{}, Refuse(WrongType, err.Error())
+	}
+	if r.IsArray() {
+		return Value{}, Refuse(WrongType, "an array, where one value is needed")
+	}
+	return Value{}, Refuse(WrongType, "an object, where one value is needed")
+}

@@ -1,0 +1,272 @@
+package attribute
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
+
+// How many cells of sessions are kept.
+const (
+	maxSessionCells = 1024 // for counting sessions
+	maxCounterCells = 32   // for counting within the current one
+)
+
+// sessions knows the sessions of events: runs with pauses of at most gap between them. It either counts them, or (current) adds up
+// what the events of the current session say.
+//
+// Time is cut into cells as long as the gap, so two events of one cell are always in one session, and whether neighbouring cells
+// belong together shows in the last event of one and the first of the next. The state is the newest limit cells that have events,
+// each with its first and last moment and its count. A cell pushed out by newer ones never comes back, so the state is a function
+// of the set of events, whatever their order, and so is the answer past the limit: sessions counts those it still knows and says
+// overflow; the current session is exact unless it reaches back to a cell that is gone, and says overflow then.
+//
+// In bytes: uvarint gap in milliseconds; uvarint cells*2, + 1 when some are gone; then from the newest cell on: its number (varint;
+// after the first: how many empty cells are between, uvarint), first moment from the cell's begin, length, count (uvarints).
+type sessions struct {
+	limit   int
+	current bool
+}
+
+// sessionCell is what happened from number*gap to (number+1)*gap-1 milliseconds.
+type sessionCell struct {
+	number      int64
+	first, last int64
+	count       uint64
+}
+
+type sessionState struct {
+	gap   int64
+	gone  bool          // cells older than these are gone
+	cells []sessionCell // newest first
+}
+
+// sessionBuffer lets most states be decoded on the stack.
+type sessionBuffer [maxCounterCells + 1]sessionCell
+
+func cellNumber(t, gap int64) int64 {
+	n := t / gap
+	if t%gap < 0 {
+		n--
+	}
+	return n
+}
+
+// head reads what comes before the cells; n is how many there are.
+func (x sessions) head(r *reader) (s sessionState, n int) {
+	gap := r.uvarint()
+	if gap < uint64(MinSession.Milliseconds()) || gap > uint64(MaxSession.Milliseconds()) {
+		r.fail()
+	}
+	flagged := r.uvarint()
+	s.gap, s.gone, n = int64(gap), flagged&1 == 1, int(min(flagged>>1, maxSessionCells+1))
+	if n == 0 || n > x.limit || s.gone && n < x.limit {
+		r.fail()
+	}
+	return s, n
+}
+
+// farTime bounds moments, so that no arithmetic on them overflows.
+const farTime = 1 << 61
+
+func (s *sessionState) cell(r *reader, before *sessionCell) (c sessionCell) {
+	if before == nil {
+		c.number = r.varint()
+	} else {
+		c.number = before.number - 1 - int64(min(r.uvarint(), farTime))
+	}
+	if r.bad || c.number < -farTime/s.gap || c.number > farTime/s.gap {
+		r.fail()
+		return sessionCell{}
+	}
+	first, length := r.uvarint(), r.uvarint()
+	c.count = r.uvarint()
+	gap := uint64(s.gap)
+	if first >= gap || length >= gap-first || c.count > math.MaxInt64 {
+		r.fail()
+		return sessionCell{}
+	}
+	c.first = c.number*s.gap + int64(first)
+	c.last = c.first + int64(length)
+	return c
+}
+
+func (x sessions) read(state []byte, buf []sessionCell) (sessionState, error) {
+	r := reader{b: state}
+	s, n := x.head(&r)
+	s.cells = buf
+	for i := 0; i < n && !r.bad; i++ {
+		var before *sessionCell
+		if i > 0 {
+			before = &s.cells[i-1]
+		}
+		s.cells = append(s.cells, s.cell(&r, before))
+	}
+	return s, r.done()
+}
+
+func (s *sessionState) appendHead(dst []byte, n int) []byte {
+	flagged := uint64(n) << 1
+	if s.gone {
+		flagged |= 1
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(s.gap)), flagged)
+}
+
+func (s *sessionState) appendCell(dst []byte, c, before *sessionCell) []byte {
+	if before == nil {
+		dst = binary.AppendVarint(dst, c.number)
+	} else {
+		dst = binary.AppendUvarint(dst, uint64(before.number-1-c.number))
+	}
+	dst = binary.AppendUvarint(dst, uint64(c.first-c.number*s.gap))
+	dst = binary.AppendUvarint(dst, uint64(c.last-c.first))
+	return binary.AppendUvarint(dst, c.count)
+}
+
+func (s *sessionState) append(dst []byte, limit int) []byte {
+	if len(s.cells) > limit {
+		s.cells, s.gone = s.cells[:limit], true
+	}
+	dst = s.appendHead(dst, len(s.cells))
+	var before *sessionCell
+	for i := range s.cells {
+		dst = s.appendCell(dst, &s.cells[i], before)
+		before = &s.cells[i]
+	}
+	return dst
+}
+
+func (c sessionCell) join(d sessionCell) sessionCell {
+	return sessionCell{c.number, min(c.first, d.first), max(c.last, d.last), addCapped(c.count, d.count)}
+}
+
+// Add implements Accumulator.
+func (x sessions) Add(dst, state []byte, spec Spec, o Observation) ([]byte, error) {
+	c := sessionCell{first: o.Order.Time, last: o.Order.Time, count: 1}
+	if x.current {
+		n, err := increment(o.Value)
+		if err != nil {
+			return dst, err
+		}
+		c.count = n
+	}
+	gap := spec.Session.Milliseconds()
+	if gap < MinSession.Milliseconds() || gap > MaxSession.Milliseconds() || c.first < -farTime/2 || c.first > farTime/2 {
+		return dst, Refuse(OutOfRange, "a moment or a session beyond all bounds")
+	}
+	c.number = cellNumber(c.first, gap)
+	if len(state) == 0 {
+		s := sessionState{gap: gap, cells: []sessionCell{c}}
+		return s.append(dst, x.limit), nil
+	}
+	r := reader{b: state}
+	s, n := x.head(&r)
+	newest := s.cell(&r, nil)
+	if r.bad || s.gap != gap {
+		return dst, ErrDamaged
+	}
+	// Almost always the newest cell grows or a newer one begins: then the older ones are copied unread.
+	switch {
+	case c.number == newest.number:
+		c = c.join(newest)
+		dst = s.appendHead(dst, n)
+		dst = s.appendCell(dst, &c, nil)
+		return append(dst, r.b...), nil
+	case c.number > newest.number && n < x.limit:
+		dst = s.appendHead(dst, n+1)
+		dst = s.appendCell(dst, &c, nil)
+		dst = s.appendCell(dst, &newest, &c)
+		return append(dst, r.b...), nil
+	}
+	var buf sessionBuffer
+	s, err := x.read(state, buf[:0])
+	if err != nil {
+		return dst, err
+	}
+	i, found := slices.BinarySearchFunc(s.cells, c.number, func(d sessionCell, n int64) int {
+		switch {
+		case d.number > n:
+			return -1
+		case d.number < n:
+			return 1
+		}
+		return 0
+	})
+	switch {
+	case found:
+		s.cells[i] = s.cells[i].join(c)
+	case i == x.limit && s.gone:
+		return dst, ErrUnchanged
+	default:
+		s.cells = slices.Insert(s.cells, i, c)
+	}
+	return s.append(dst, x.limit), nil
+}
+
+// Merge implements Accumulator.
+func (x sessions) Merge(dst, a, b []byte) ([]byte, error) {
+	var bufA, bufB sessionBuffer
+	s, err := x.read(a, bufA[:0])
+	if err != nil {
+		return dst, err
+	}
+	t, err := x.read(b, bufB[:0])
+	if err != nil {
+		return dst, err
+	}
+	if s.gap != t.gap {
+		return dst, ErrDamaged
+	}
+	var buf [2 * maxCounterCells]sessionCell
+	u := sessionState{gap: s.gap, gone: s.gone || t.gone, cells: buf[:0]}
+	for len(s.cells) > 0 || len(t.cells) > 0 {
+		switch {
+		case len(t.cells) == 0 || len(s.cells) > 0 && s.cells[0].number > t.cells[0].number:
+			u.cells, s.cells = append(u.cells, s.cells[0]), s.cells[1:]
+		case len(s.cells) == 0 || t.cells[0].number > s.cells[0].number:
+			u.cells, t.cells = append(u.cells, t.cells[0]), t.cells[1:]
+		default:
+			u.cells = append(u.cells, s.cells[0].join(t.cells[0]))
+			s.cells, t.cells = s.cells[1:], t.cells[1:]
+		}
+	}
+	return u.append(dst, x.limit), nil
+}
+
+// Result implements Accumulator.
+func (x sessions) Result(state []byte, _ Spec, now int64) (Result, error) {
+	if len(state) == 0 {
+		return countResult(0), nil
+	}
+	var buf sessionBuffer
+	s, err := x.read(state, buf[:0])
+	if err != nil {
+		return Result{}, err
+	}
+	if x.current && now > s.cells[0].last+s.gap {
+		return countResult(0), nil
+	}
+	count, runs := s.cells[0].count, 1
+	for i := 1; i < len(s.cells); i++ {
+		if s.cells[i-1].first-s.cells[i].last > s.gap {
+			if runs++; x.current {
+				return countResult(count), nil
+			}
+		}
+		count = addCapped(count, s.cells[i].count)
+	}
+	if !x.current {
+		count = uint64(runs)
+	}
+	r := countResult(count)
+	r.Overflow = r.Overflow || s.gone
+	return r, nil
+}
+
+// Check implements Accumulator.
+func (x sessions) Check(state []byte) error {
+	var buf sessionBuffer
+	_, err := x.read(state, buf[:0])
+	return err
+}
