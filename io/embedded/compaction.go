@@ -59,7 +59,9 @@ func (b *Broker) compactPartition(ctx context.Context, topic string, partition i
 	if len(carry) == 0 { // the partition's next offset lives in its last records: never leave it without any
 		return nil
 	}
-	slices.SortFunc(carry, func(x, y *kgo.Record) int { return int(min(1, max(-1, latest[string(x.Key)].Offset-latest[string(y.Key)].Offset))) })
+	slices.SortFunc(carry, func(x, y *kgo.Record) int {
+		return int(min(1, max(-1, latest[string(x.Key)].Offset-latest[string(y.Key)].Offset)))
+	})
 	results := b.client.ProduceSync(ctx, carry...)
 	if err := results.FirstErr(); err != nil {
 		return fmt.Errorf("carrying records forward: %w", err)
