@@ -57,14 +57,16 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // change states, and returns it as it is when nothing in it changes. Values that do not fit are left out and reported. The error is
 // a *StateError about a state that cannot be read; then nothing is folded.
 func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Violation, error) {
+	if !slices.ContainsFunc(matched, func(m int) bool { return len(s.fedBy(m)) > 0 }) {
+		return states, nil, nil
+	}
+	work := scratches.Get().(*scratch)
+	defer scratches.Put(work)
+	work.buf, work.folds = work.buf[:0], work.folds[:0]
 	var violations []Violation
-	var work *scratch
 	added := 0
 	for _, m := range matched {
-		if m < 0 || m >= len(s.byEvent) {
-			continue
-		}
-		for _, c := range s.byEvent[m] {
+		for _, c := range s.fedBy(m) {
 			o := Observation{Order: e.Order, Value: c.constant}
 			var err error
 			if c.path != "" {
@@ -73,23 +75,19 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 			if err == nil && c.path != "" && o.Value.IsNull() {
 				continue
 			}
-			if work == nil {
-				work = scratches.Get().(*scratch)
-				defer scratches.Put(work)
-				work.buf, work.folds = work.buf[:0], work.folds[:0]
-			}
 			var body []byte
 			from := len(work.buf)
 			if err == nil {
 				if body, err = c.find(states); err != nil {
 					return states, nil, &StateError{Hash: c.hash, Err: err}
 				}
-				var buf []byte
-				if buf, err = c.kind.Accumulator.Add(c.kind.appendHeader(work.buf), body, c.spec, o); err == nil {
+				buf := c.kind.appendHeader(work.buf)
+				work.buf = buf[:from] // keeps what grew
+				buf, err = c.kind.Accumulator.Add(buf, body, c.spec, o)
+				if err == nil {
 					work.buf = buf
 				}
 			}
-			var violation *Violation
 			switch {
 			case err == nil:
 				work.folds = append(work.folds, fold{c.hash, from, len(work.buf)})
@@ -97,18 +95,16 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 					added++
 				}
 			case err == ErrUnchanged:
-			case errors.As(err, &violation):
-				detail := violation.Detail
-				if c.path != "" {
-					detail = c.path + ": " + detail
-				}
-				violations = append(violations, Violation{Attribute: c.Name, Reason: violation.Reason, Detail: detail})
 			default:
-				return states, nil, &StateError{Hash: c.hash, Err: err}
+				v := c.violation(err)
+				if v == nil {
+					return states, nil, &StateError{Hash: c.hash, Err: err}
+				}
+				violations = append(violations, *v)
 			}
 		}
 	}
-	if work == nil || len(work.folds) == 0 {
+	if len(work.folds) == 0 {
 		return states, violations, nil
 	}
 	out := append(make(States, 0, len(states)+added), states...)
@@ -122,6 +118,27 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 		}
 	}
 	return out, violations, nil
+}
+
+// fedBy returns the definitions that an event definition feeds.
+func (s *Set) fedBy(event int) []*compiled {
+	if event < 0 || event >= len(s.byEvent) {
+		return nil
+	}
+	return s.byEvent[event]
+}
+
+// violation completes the report about a refused value; nil when err is something else.
+func (c *compiled) violation(err error) *Violation {
+	var v *Violation
+	if !errors.As(err, &v) {
+		return nil
+	}
+	detail := v.Detail
+	if c.path != "" {
+		detail = c.path + ": " + detail
+	}
+	return &Violation{Attribute: c.Name, Reason: v.Reason, Detail: detail}
 }
 
 // valueOf returns the scalar that a field holds; null when it is absent. The error is a *Violation.
