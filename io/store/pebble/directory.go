@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,21 @@ const (
 	formatPrefix = "braid store, format "
 	lockFile     = "LOCK"
 )
+
+// canonical gives a directory one name, because locks within a process go by name.
+func canonical(files vfs.FS, dir string) (string, error) {
+	if files != vfs.Default {
+		return dir, nil
+	}
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return dir, err
+	}
+	if resolved, err := filepath.EvalSymlinks(full); err == nil { // it may not exist yet
+		return resolved, nil
+	}
+	return full, nil
+}
 
 // prepareDirectory makes sure that dir is a store's directory of a format this program knows and that nobody else uses it. It
 // returns what gives the directory free again.

@@ -66,6 +66,9 @@ func Open(dir string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store directory %q: %w", dir, err)
 	}
+	if dir, err = canonical(options.FS, dir); err != nil {
+		return nil, fmt.Errorf("store directory %q: %w", dir, err)
+	}
 	s := &Store{dir: dir, gate: newGate(dir, options.Logger), recent: newRecentVersions(recentRows)}
 	unlock, err := prepareDirectory(options.FS, dir)
 	if err != nil {

@@ -95,9 +95,15 @@ func TestParseURL(t *testing.T) {
 func TestLockedDirectory(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, small(pebble.Process))
-	_, err := pebble.Open(filepath.Join(dir, "..", filepath.Base(dir)), small(pebble.Process))
-	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("opened twice: %v", err)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dir, dir + "/../" + filepath.Base(dir), link} {
+		_, err := pebble.Open(name, small(pebble.Process))
+		if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("opened twice, as %s: %v", name, err)
+		}
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
