@@ -27,6 +27,7 @@ type entry struct {
 	changed  map[identity.ID]*profile.Cell // cells that changed
 	due      int64                         // PublishDue as stored
 	cause    *Input                        // the last event that touched it; nil when untouched
+	formerly identity.Identifier           // a former member, of a dissolved document
 	received int64                         // greatest receive time of those events
 }
 
