@@ -48,11 +48,7 @@ func plainly(t *rapid.T, config *update.Config, history []event.Record) []string
 	worker := update.NewWorker(config, store)
 	for i, r := range history {
 		r.Position = event.Position{Topic: arrivals.Topic, Offset: int64(i)}
-		in, err := config.Prepare(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := worker.Apply(context.Background(), []*update.Input{in}); err != nil {
+		if _, err := worker.Apply(context.Background(), []*update.Input{config.Prepare(r)}); err != nil {
 			t.Fatal(err)
 		}
 	}

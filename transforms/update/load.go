@@ -22,9 +22,7 @@ func (l *loader) inputs(ctx context.Context, inputs []*Input) error {
 	for {
 		var need Need
 		for _, in := range inputs {
-			if in.Marker == nil {
-				l.docs.need(in, &need)
-			}
+			l.docs.need(in, &need)
 		}
 		if need.Empty() {
 			return l.check(inputs)

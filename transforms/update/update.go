@@ -7,6 +7,8 @@
 package update
 
 import (
+	"errors"
+
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/filter"
@@ -38,15 +40,17 @@ func (c *Config) publishEvery() int64 {
 	return 1000
 }
 
-// Input is one record of the stream, understood: an event or a marker.
+// Input is one record of the stream, understood: an event, a marker, or one that is rejected.
 type Input struct {
 	Position event.Position
 	TopicID  [16]byte
 	Appended int64 // the broker's or producer's stamp, epoch milliseconds
 	Received int64 // receive time, epoch milliseconds
 
-	Marker *event.Marker // nil for an event
+	Marker   *event.Marker         // set for a marker
+	Rejected *event.RejectedRecord // set for a record that cannot be used
 
+	// Of an event:
 	Event       event.Event
 	Identifiers []identity.Identifier // valid ones, most identifying first; at least one
 	IDs         []identity.ID         // of Identifiers, in their order
@@ -54,33 +58,46 @@ type Input struct {
 	Refused     []identity.RefusedValue
 }
 
-// Prepare reads a record. The error is an *event.Rejection: the record is to be kept among the rejected.
-func (c *Config) Prepare(r event.Record) (*Input, error) {
+// Prepare reads a record. One that cannot be used is an input as well: it is kept among the rejected, once, and progress moves past
+// it like past any other.
+func (c *Config) Prepare(r event.Record) *Input {
 	in := &Input{Position: r.Position, TopicID: r.TopicID, Appended: r.Timestamp}
+	if err := c.prepare(r, in); err != nil {
+		var why *event.Rejection
+		if !errors.As(err, &why) {
+			why = &event.Rejection{Reason: event.MalformedJSON, Detail: err.Error()}
+		}
+		rejected := event.Reject(r, why)
+		in.Rejected, in.Received = &rejected, rejected.Received
+	}
+	return in
+}
+
+func (c *Config) prepare(r event.Record, in *Input) error {
 	m, ok, err := event.ParseMarker(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if ok {
 		in.Marker, in.Received = &m, m.Received
-		return in, nil
+		return nil
 	}
 	if in.Event, err = event.Decode(r, c.Limits); err != nil {
-		return nil, err
+		return err
 	}
 	in.Received = in.Event.Received
 	sources, ok := c.Tables[in.Event.Table]
 	if !ok {
-		return nil, unknownTable(in.Event.Table, c.Tables)
+		return unknownTable(in.Event.Table, c.Tables)
 	}
 	in.Identifiers, in.Refused = c.Rules.Identify(&in.Event, sources)
 	if len(in.Identifiers) == 0 {
-		return nil, noIdentifier(in.Event.Table, sources, in.Refused)
+		return noIdentifier(in.Event.Table, sources, in.Refused)
 	}
 	in.IDs = make([]identity.ID, len(in.Identifiers))
 	for i, id := range in.Identifiers {
 		in.IDs[i] = identity.NewID(c.Namespace, id)
 	}
 	in.Matched = c.Events.Match(&in.Event, nil)
-	return in, nil
+	return nil
 }

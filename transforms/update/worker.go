@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/identity"
 )
 
 // Worker applies bundles of inputs to a store, one transaction each. It serves one goroutine; any number of workers, in any number
@@ -34,11 +37,12 @@ type Result struct {
 	Effects    []Effect // to be sent now; Settle once they are acknowledged
 	Events     int      // events applied
 	Markers    int
-	Skipped    int            // records that had been applied before
-	Duplicates int            // senders' retries among Events
-	Violations int            // values that attributes could not take
-	Refused    map[string]int // values that do not identify, by reason
-	Conflicts  int            // transactions that had to be run again
+	Skipped    int                      // records that had been applied before
+	Duplicates int                      // senders' retries among Events
+	Violations int                      // values that attributes could not take
+	Rejected   map[event.Reason]int     // records that cannot be used, by reason
+	Refused    map[identity.Refusal]int // values that do not identify, by reason
+	Conflicts  int                      // transactions that had to be run again
 	Changes    map[ChangeKind]int
 }
 
@@ -94,7 +98,7 @@ func turnOf(s Store) *sync.RWMutex {
 }
 
 func (w *Worker) apply(ctx context.Context, inputs []*Input) (Result, error) {
-	result := Result{Refused: map[string]int{}, Changes: map[ChangeKind]int{}}
+	result := Result{Rejected: map[event.Reason]int{}, Refused: map[identity.Refusal]int{}, Changes: map[ChangeKind]int{}}
 	fresh, progress, err := w.advance(ctx, inputs, &result)
 	if err != nil {
 		return result, err
@@ -110,6 +114,13 @@ func (w *Worker) apply(ctx context.Context, inputs []*Input) (Result, error) {
 		if in.Marker != nil {
 			progress[p].mark(in.Marker)
 			result.Markers++
+			continue
+		}
+		if in.Rejected != nil {
+			result.Rejected[in.Rejected.Reason]++
+			if err := outboxes.of(in).add(TopicRejected, string(in.Rejected.Key), in.Rejected); err != nil {
+				return result, err
+			}
 			continue
 		}
 		out, err := w.config.Step(docs, in, progress[p].Epoch)
@@ -133,7 +144,7 @@ func (r *Result) count(in *Input, out Outcome, o *outbox) error {
 	}
 	r.Violations += len(out.Violations)
 	for _, refused := range in.Refused {
-		r.Refused[string(refused.Reason)]++
+		r.Refused[refused.Reason]++
 	}
 	for _, change := range out.Changes {
 		r.Changes[change.Kind]++
