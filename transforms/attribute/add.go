@@ -65,15 +65,22 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 	work.buf, work.folds = work.buf[:0], work.folds[:0]
 	var violations []Violation
 	added := 0
+	var path string // the field looked up last: definitions over one field follow each other
+	var field Value
+	var fieldErr error
 	for _, m := range matched {
 		for _, c := range s.fedBy(m) {
 			o := Observation{Order: e.Order, Value: c.constant}
-			var err error
+			err := error(nil)
 			if c.path != "" {
-				o.Value, err = valueOf(e.Field(c.path), s.limits.ValueBytes)
-			}
-			if err == nil && c.path != "" && o.Value.IsNull() {
-				continue
+				if c.path != path {
+					path = c.path
+					field, fieldErr = valueOf(e.Field(path), s.limits.ValueBytes)
+				}
+				o.Value, err = field, fieldErr
+				if err == nil && field.IsNull() {
+					continue
+				}
 			}
 			var body []byte
 			from := len(work.buf)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/strict"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -55,6 +56,31 @@ func TestValidate(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestYAML(t *testing.T) {
+	var got map[string]attribute.Definition
+	doc := strict.Decode("segment.yaml", []byte(`
+views_this_session: {kind: counter, event: viewed, session: 30m}
+points: {kind: counter, event: bought, value: 10}
+last_category: {kind: single, event: viewed, value: properties.category, sensitive: true}
+`), &got, nil)
+	if err := doc.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]attribute.Definition{
+		"views_this_session": {Kind: "counter", Event: "viewed", Session: minutes(30)},
+		"points":             {Kind: "counter", Event: "bought", Value: "10"},
+		"last_category":      {Kind: "single", Event: "viewed", Value: "properties.category", Sensitive: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	doc = strict.Decode("segment.yaml", []byte("a: {kind: sum, event: e, value: [x]}
+"), &got, nil)
+	if err := doc.Err(); err == nil || !strings.Contains(err.Error(), "a field or a number is needed") {
+		t.Errorf("a list as a value: %v", err)
 	}
 }
 

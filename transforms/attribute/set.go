@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -34,7 +35,7 @@ func (l Limits) WithDefaults() Limits {
 // Set is a set of compiled definitions. It is never changed, so it may be used concurrently.
 type Set struct {
 	definitions []compiled    // in the order of definition
-	byEvent     [][]*compiled // per event index, ascending by hash, each hash once
+	byEvent     [][]*compiled // per event index, ascending by path, each hash once
 	limits      Limits
 }
 
@@ -107,7 +108,9 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 		return nil, errors.Join(errs...)
 	}
 	for _, cs := range s.byEvent {
-		slices.SortFunc(cs, func(a, b *compiled) int { return cmp.Compare(a.hash, b.hash) })
+		slices.SortFunc(cs, func(a, b *compiled) int {
+			return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.hash, b.hash))
+		})
 	}
 	return s, nil
 }
