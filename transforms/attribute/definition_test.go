@@ -77,8 +77,7 @@ last_category: {kind: single, event: viewed, value: properties.category, sensiti
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	doc = strict.Decode("segment.yaml", []byte("a: {kind: sum, event: e, value: [x]}
-"), &got, nil)
+	doc = strict.Decode("segment.yaml", []byte("a: {kind: sum, event: e, value: [x]}\n"), &got, nil)
 	if err := doc.Err(); err == nil || !strings.Contains(err.Error(), "a field or a number is needed") {
 		t.Errorf("a list as a value: %v", err)
 	}
