@@ -117,12 +117,19 @@ func Compile(expr string) (*Program, error) {
 	return &Program{expr: expr, program: program}, nil
 }
 
-// explain words CEL's commonest message for people who do not know CEL.
+// explain words CEL's commonest messages for people who do not know CEL.
 func explain(message string) (text, hint string) {
 	if name, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
 		if name, _, ok = strings.Cut(name, "'"); ok {
 			return fmt.Sprintf("unknown name %q", name), "fields of an event are properties.x, context.x and identifiers.x; texts need quotes"
 		}
+	}
+	if problem, ok := strings.CutPrefix(message, "Syntax error: "); ok {
+		problem, _, _ = strings.Cut(problem, " expecting ") // what follows is a list of everything that the grammar knows
+		if strings.Contains(problem, "'<EOF>'") {
+			problem = "the expression ends too early"
+		}
+		return "syntax: " + strings.ReplaceAll(problem, "\n", " "), ""
 	}
 	return strings.ReplaceAll(message, "\n", " "), ""
 }

@@ -160,7 +160,7 @@ func TestMatchWithoutObjects(t *testing.T) {
 
 func TestCompileErrors(t *testing.T) {
 	for expr, want := range map[string]string{
-		`properties.total >`:                      "1:19: Syntax error: mismatched input '<EOF>'",
+		`properties.total >`:                      "1:19: syntax: the expression ends too early",
 		`total > 5`:                               `1:1: unknown name "total" (fields of an event are properties.x, context.x and identifiers.x; texts need quotes)`,
 		`properties.x == "é" && totall > 5`:       `1:24: unknown name "totall"`,
 		"properties.x == 1 &&\n  y == 2":          `2:3: unknown name "y"`,
@@ -171,7 +171,7 @@ func TestCompileErrors(t *testing.T) {
 		`table.matches(properties.p)`:             "1:14: the pattern of matches must be a literal text",
 		`time > timestamp("yesterday")`:           "1:18: invalid timestamp argument",
 		`time - received > duration("5 minutes")`: "1:28: invalid duration argument",
-		``: "1:1: Syntax error: mismatched input '<EOF>'",
+		``: "1:1: syntax: the expression ends too early",
 		strings.Repeat("(", 150) + "true" + strings.Repeat(")", 150): "1:1: expression recursion limit exceeded: 100",
 		`properties.a.all(a, a.all(b, b.all(c, c.all(d, d == 1))))`:  "comprehension exceeds nesting limit",
 	} {

@@ -1,0 +1,66 @@
+package segment
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/filter"
+	"github.com/braidhq/braid/transforms/strict"
+)
+
+// Schema returns the JSON Schema (draft 2020-12) of segment.yaml, made from the same types that Parse reads, so that editors
+// complete and check. It knows shapes and names; what refers to what, only Parse checks.
+func Schema() ([]byte, error) {
+	r := jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: shapes, Namer: typeName}
+	s := r.Reflect(&File{})
+	s.Title = "segment.yaml"
+	s.Description = "What a parent segment of Braid computes."
+	for _, section := range []string{"tables", "events", "attributes"} {
+		p, _ := s.Properties.Get(section)
+		p.PropertyNames = &jsonschema.Schema{Pattern: plainName.String()}
+	}
+	tables, _ := s.Properties.Get("tables")
+	tables.AdditionalProperties = &jsonschema.Schema{OneOf: []*jsonschema.Schema{tables.AdditionalProperties, {Type: "null"}}}
+	if rule, ok := s.Definitions["KeyRule"]; ok {
+		name, _ := rule.Properties.Get("name")
+		name.Pattern = plainName.String()
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("schema of segment.yaml: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// typeName tells the cores' definitions apart, whose types have the same name.
+func typeName(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[filter.Definition]():
+		return "Event"
+	case reflect.TypeFor[attribute.Definition]():
+		return "Attribute"
+	}
+	return t.Name()
+}
+
+// shapes gives the schema of types that look different in YAML than in Go.
+func shapes(t reflect.Type) *jsonschema.Schema {
+	switch t {
+	case reflect.TypeFor[strict.Duration]():
+		return &jsonschema.Schema{Type: "string", Pattern: "^[0-9]+(ms|s|m|h|d)$"}
+	case reflect.TypeFor[KeyMap]():
+		text := &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))}
+		return &jsonschema.Schema{
+			Description: "Field in which each stitching key is found: a map of key to field, or a list of keys whose fields have the same names. Without it: every key under its own name.",
+			OneOf: []*jsonschema.Schema{
+				{Type: "object", MinProperties: new(uint64(1)), AdditionalProperties: &jsonschema.Schema{OneOf: []*jsonschema.Schema{text, {Type: "null"}}}},
+				{Type: "array", MinItems: new(uint64(1)), UniqueItems: true, Items: text},
+			},
+		}
+	}
+	return nil
+}
