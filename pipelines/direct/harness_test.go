@@ -26,12 +26,13 @@ func TestMain(m *testing.M) {
 
 func init() {
 	register.DoFn2x0[int, func(int)](&tripleFn{})
-	register.DoFn2x1[string, int, error](&collectFn{})
 	register.DoFn3x0[int, func(int), func(int)](&partFn{})
 	register.DoFn3x1[context.Context, int, func(int), error](&hookFn{})
 	register.DoFn5x2[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, int, func(beam.EventTime, int), sdf.ProcessContinuation, error](&streamFn{})
 	register.DoFn3x1[*sdf.LockRTracker, int, func(int), error](&rangeFn{})
 	register.DoFn1x0[int](&collectIntFn{})
+	register.DoFn5x2[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, int, func(beam.EventTime, int), sdf.ProcessContinuation, error](&badSplitFn{})
+	register.DoFn2x0[int, func(int)](&badSetupFn{})
 	register.Emitter1[int]()
 	register.Emitter2[beam.EventTime, int]()
 }
@@ -80,8 +81,7 @@ func (s *sandbox) called() []string {
 	return slices.Clone(s.calls)
 }
 
-// collectIntFn collects elements of bundles that succeed, and nothing of those that do not: it keeps them until StartBundle
-// of the next bundle, or Teardown after a good end, would be too late, so it relies on standing alone behind a Reshuffle.
+// collectIntFn collects what it gets. It never fails, so behind a Reshuffle it sees each committed element once.
 type collectIntFn struct{ Sandbox string }
 
 func (f *collectIntFn) ProcessElement(v int) {
@@ -90,11 +90,6 @@ func (f *collectIntFn) ProcessElement(v int) {
 	defer s.mu.Unlock()
 	s.got = append(s.got, v)
 }
-
-// collectFn never gets an element: it exists to be refused where it gets a KV.
-type collectFn struct{}
-
-func (*collectFn) ProcessElement(string, int) error { return nil }
 
 type tripleFn struct{}
 
@@ -268,3 +263,24 @@ var errFlaky = errors.New("flaky")
 
 // fast makes retries quick.
 var fast = direct.Options{Backoff: time.Microsecond, MaxBackoff: 100 * time.Microsecond}
+
+// badSplitFn is a splittable DoFn that cannot split.
+type badSplitFn struct{ streamFn }
+
+func (*badSplitFn) SplitRestriction(int, offsetrange.Restriction) ([]offsetrange.Restriction, error) {
+	return nil, fmt.Errorf("split: %w", permanentError{})
+}
+
+// badSetupFn fails in Setup for the first instances.
+type badSetupFn struct {
+	Sandbox  string
+	Failures int64
+}
+
+func (f *badSetupFn) Setup() error {
+	if find(f.Sandbox).instance.Add(1) <= f.Failures {
+		return errFlaky
+	}
+	return nil
+}
+func (f *badSetupFn) ProcessElement(v int, emit func(int)) { emit(v) }
