@@ -105,10 +105,10 @@ func testTransfers(t *testing.T, opener Opener) {
 		if worker >= movers {
 			for moving.Load() > 0 {
 				if err := total(s.Get(t.Context(), keys(names...))); err != nil {
-					return fmt.Errorf("Get: %w", err)
+					return fmt.Errorf("by Get: %w", err)
 				}
 				if err := total(s.Scan(t.Context(), []byte("account"), []byte("accounts"), 100)); err != nil {
-					return fmt.Errorf("Scan: %w", err)
+					return fmt.Errorf("by Scan: %w", err)
 				}
 			}
 			return nil
