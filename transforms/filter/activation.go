@@ -14,6 +14,7 @@ import (
 // activation gives CEL the variables of one event. It is reused, so that an evaluation allocates as little as possible.
 type activation struct {
 	event                            *event.Event
+	budget                           budget
 	properties, context, identifiers object
 }
 
@@ -21,6 +22,7 @@ var activations = sync.Pool{New: func() any { return new(activation) }}
 
 func (a *activation) reset(e *event.Event) {
 	a.event = e
+	a.budget = MaxRead
 	a.properties, a.context, a.identifiers = object{}, object{}, object{}
 }
 
@@ -48,6 +50,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 // object returns a top-level object of the event; one that is absent is empty.
 func (a *activation) object(o *object, name string) *object {
 	if o.json.Raw == "" {
+		o.budget = &a.budget
 		if o.json = a.event.Field(name); !o.json.IsObject() {
 			o.json = gjson.Result{Type: gjson.JSON, Raw: "{}"}
 		}
@@ -57,3 +60,13 @@ func (a *activation) object(o *object, name string) *object {
 
 // Parent returns nil: there is no outer scope.
 func (a *activation) Parent() cel.Activation { return nil }
+
+// budget is how many bytes of JSON an evaluation may still read. Looking a field up in a loop reads its object again each time, so
+// without a bound a large event could take minutes.
+type budget int
+
+// spend reports whether n bytes may be read.
+func (b *budget) spend(n int) bool {
+	*b -= budget(n)
+	return *b >= 0
+}

@@ -8,6 +8,7 @@
 package filter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -16,17 +17,18 @@ import (
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 
 	"github.com/braidhq/braid/transforms/event"
 )
 
 // Bounds on an expression.
 const (
-	MaxCost    = 1_000_000 // steps that one evaluation may take, as CEL counts them
-	MaxNesting = 100       // depth of an expression
-	MaxLoops   = 3         // depth of exists, all, map and filter within each other
+	MaxSteps   = 100_000  // rounds of exists, all, map and filter in one evaluation, all together
+	MaxRead    = 16 << 20 // bytes of JSON that one evaluation may read; what is looked up again is read again
+	MaxNesting = 100      // depth of an expression
+	MaxLoops   = 3        // depth of exists, all, map and filter within each other
 )
 
 // environment is built at the first use: it takes milliseconds, and not every program needs it.
@@ -79,7 +81,16 @@ func (e Errors) Error() string {
 type Program struct {
 	expr    string
 	program cel.Program
+	loops   bool
 }
+
+// expired makes CEL stop a loop the first time it looks, which is after MaxSteps rounds. Its own counting of cost takes time that
+// grows with the square of the rounds.
+var expired = func() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(fmt.Errorf("more than %d rounds", MaxSteps))
+	return ctx
+}()
 
 // Compile compiles a boolean expression over an event. The error is of type Errors.
 func Compile(expr string) (*Program, error) {
@@ -106,15 +117,11 @@ func Compile(expr string) (*Program, error) {
 	if errs := openPatterns(ast); errs != nil {
 		return nil, errs
 	}
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if expensive(ast) {
-		options = append(options, cel.CostLimit(MaxCost))
-	}
-	program, err := env.Program(ast, options...)
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(MaxSteps))
 	if err != nil {
 		return nil, Errors{{Line: 1, Column: 1, Message: err.Error()}}
 	}
-	return &Program{expr: expr, program: program}, nil
+	return &Program{expr: expr, program: program, loops: loops(ast)}, nil
 }
 
 // explain words CEL's commonest messages for people who do not know CEL.
@@ -148,21 +155,9 @@ func openPatterns(ast *cel.Ast) Errors {
 	return errs
 }
 
-// expensive reports whether evaluation can take more steps than the expression is long, so that its cost must be counted.
-func expensive(ast *cel.Ast) bool {
-	return len(celast.MatchDescendants(celast.NavigateAST(ast.NativeRep()), func(e celast.NavigableExpr) bool {
-		if e.Kind() == celast.ComprehensionKind {
-			return true
-		}
-		if e.Kind() != celast.CallKind {
-			return false
-		}
-		switch e.AsCall().FunctionName() {
-		case "matches", operators.Add:
-			return true
-		}
-		return false
-	})) > 0
+// loops reports whether the expression goes through lists or maps.
+func loops(ast *cel.Ast) bool {
+	return len(celast.MatchDescendants(celast.NavigateAST(ast.NativeRep()), celast.KindMatcher(celast.ComprehensionKind))) > 0
 }
 
 // String returns the expression.
@@ -176,7 +171,13 @@ var ErrMissing = errors.New("the event lacks a field of the expression")
 func (p *Program) Match(e *event.Event) (bool, error) {
 	a := activations.Get().(*activation)
 	a.reset(e)
-	out, _, err := p.program.Eval(a)
+	var out ref.Val
+	var err error
+	if p.loops {
+		out, _, err = p.program.ContextEval(expired, a)
+	} else {
+		out, _, err = p.program.Eval(a)
+	}
 	a.reset(nil)
 	activations.Put(a)
 	if err != nil {

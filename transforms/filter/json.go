@@ -15,10 +15,13 @@ import (
 	"github.com/braidhq/braid/transforms/event"
 )
 
-var errNumber = errors.New("a number is out of the range of a double")
+var (
+	errNumber = errors.New("a number is out of the range of a double")
+	errBudget = fmt.Errorf("it would read more than %d bytes", MaxRead)
+)
 
 // value gives CEL a JSON value without decoding what is inside.
-func value(v gjson.Result) ref.Val {
+func value(v gjson.Result, b *budget) ref.Val {
 	switch v.Type {
 	case gjson.String:
 		return types.String(v.Str)
@@ -36,15 +39,18 @@ func value(v gjson.Result) ref.Val {
 		return types.False
 	case gjson.JSON:
 		if v.IsArray() {
-			return &list{json: v}
+			return &list{json: v, budget: b}
 		}
-		return &object{json: v}
+		return &object{json: v, budget: b}
 	}
 	return types.NullValue
 }
 
 // object is a JSON object as a map of CEL.
-type object struct{ json gjson.Result }
+type object struct {
+	json   gjson.Result
+	budget *budget
+}
 
 var _ traits.Mapper = (*object)(nil)
 
@@ -54,16 +60,20 @@ func (o *object) Find(key ref.Val) (ref.Val, bool) {
 	if !ok {
 		return nil, false // a JSON object has no such key
 	}
+	if !o.budget.spend(len(o.json.Raw)) {
+		return types.WrapErr(errBudget), false
+	}
 	v := event.Member(o.json, string(name))
 	if !v.Exists() {
 		return nil, false
 	}
-	return value(v), true
+	return value(v, o.budget), true
 }
 
 // Get returns the value of a name or an error.
 func (o *object) Get(key ref.Val) ref.Val {
-	if v, ok := o.Find(key); ok {
+	v, ok := o.Find(key)
+	if ok || types.IsError(v) {
 		return v
 	}
 	return types.WrapErr(ErrMissing)
@@ -71,18 +81,23 @@ func (o *object) Get(key ref.Val) ref.Val {
 
 // Contains reports whether there is a value of that name.
 func (o *object) Contains(key ref.Val) ref.Val {
-	_, ok := o.Find(key)
+	v, ok := o.Find(key)
+	if types.IsError(v) {
+		return v
+	}
 	return types.Bool(ok)
 }
 
-// names returns the names without repetition.
-func (o *object) names() []ref.Val {
-	var names []ref.Val
+// names returns the names without repetition, or an error when there is no budget left.
+func (o *object) names() (names []ref.Val, err ref.Val) {
+	if !o.budget.spend(len(o.json.Raw)) {
+		return nil, types.WrapErr(errBudget)
+	}
 	seen := map[string]bool{}
 	for c := event.NewCursor(o.json); ; {
 		name, _, ok := c.Next()
 		if !ok {
-			return names
+			return names, nil
 		}
 		if !seen[name] {
 			seen[name] = true
@@ -92,11 +107,21 @@ func (o *object) names() []ref.Val {
 }
 
 // Size returns the number of names.
-func (o *object) Size() ref.Val { return types.Int(len(o.names())) }
+func (o *object) Size() ref.Val {
+	names, err := o.names()
+	if err != nil {
+		return err
+	}
+	return types.Int(len(names))
+}
 
 // Iterator walks over the names.
 func (o *object) Iterator() traits.Iterator {
-	return types.NewRefValList(types.DefaultTypeAdapter, o.names()).Iterator()
+	names, err := o.names()
+	if err != nil {
+		names = []ref.Val{err} // an iterator cannot fail, its item can
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, names).Iterator()
 }
 
 // Equal compares with another map.
@@ -105,14 +130,23 @@ func (o *object) Equal(other ref.Val) ref.Val {
 	if !ok {
 		return types.False
 	}
-	names := o.names()
+	names, err := o.names()
+	if err != nil {
+		return err
+	}
 	if m.Size() != types.Int(len(names)) {
 		return types.False
 	}
 	for _, name := range names {
 		theirs, ok := m.Find(name)
-		if !ok || types.Equal(o.Get(name), theirs) != types.True {
+		if types.IsError(theirs) {
+			return theirs
+		}
+		if !ok {
 			return types.False
+		}
+		if same := types.Equal(o.Get(name), theirs); same != types.True {
+			return same
 		}
 	}
 	return types.True
@@ -132,8 +166,9 @@ func (o *object) Value() any { return o.json.Raw }
 
 // list is a JSON array as a list of CEL.
 type list struct {
-	json gjson.Result
-	size int // counted when first needed, plus one
+	json   gjson.Result
+	budget *budget
+	size   int // counted when first needed, plus one
 }
 
 var _ traits.Lister = (*list)(nil)
@@ -157,13 +192,16 @@ func (l *list) Get(index ref.Val) ref.Val {
 	if err != nil {
 		return types.WrapErr(err)
 	}
+	if !l.budget.spend(len(l.json.Raw)) {
+		return types.WrapErr(errBudget)
+	}
 	for c := event.NewCursor(l.json); i >= 0; i-- {
 		_, v, ok := c.Next()
 		if !ok {
 			break
 		}
 		if i == 0 {
-			return value(v)
+			return value(v, l.budget)
 		}
 	}
 	return types.WrapErr(ErrMissing)
@@ -171,12 +209,15 @@ func (l *list) Get(index ref.Val) ref.Val {
 
 // Contains reports whether an item equals the value.
 func (l *list) Contains(item ref.Val) ref.Val {
+	if !l.budget.spend(len(l.json.Raw)) {
+		return types.WrapErr(errBudget)
+	}
 	for c := event.NewCursor(l.json); ; {
 		_, v, ok := c.Next()
 		if !ok {
 			return types.False
 		}
-		if types.Equal(value(v), item) == types.True {
+		if types.Equal(value(v, l.budget), item) == types.True {
 			return types.True
 		}
 	}
@@ -204,8 +245,12 @@ func (l *list) Equal(other ref.Val) ref.Val {
 	}
 	theirs := o.Iterator()
 	for it := l.Iterator(); it.HasNext() == types.True; {
-		if types.Equal(it.Next(), theirs.Next()) != types.True {
-			return types.False
+		item := theirs.Next()
+		if types.IsError(item) {
+			return item
+		}
+		if same := types.Equal(it.Next(), item); same != types.True {
+			return same
 		}
 	}
 	return types.True
@@ -213,7 +258,7 @@ func (l *list) Equal(other ref.Val) ref.Val {
 
 // Iterator walks over the items.
 func (l *list) Iterator() traits.Iterator {
-	it := &iterator{cursor: event.NewCursor(l.json)}
+	it := &iterator{cursor: event.NewCursor(l.json), budget: l.budget}
 	_, it.next, it.more = it.cursor.Next()
 	return it
 }
@@ -233,6 +278,7 @@ func (l *list) Value() any { return l.json.Raw }
 // iterator walks over the items of a list.
 type iterator struct {
 	cursor event.Cursor
+	budget *budget
 	next   gjson.Result
 	more   bool
 }
@@ -245,7 +291,11 @@ func (it *iterator) Next() ref.Val {
 	if !it.more {
 		return types.WrapErr(ErrMissing)
 	}
-	v := value(it.next)
+	if !it.budget.spend(len(it.next.Raw)) {
+		it.more = false
+		return types.WrapErr(errBudget)
+	}
+	v := value(it.next, it.budget)
 	_, it.next, it.more = it.cursor.Next()
 	return v
 }
