@@ -1,0 +1,66 @@
+// Package profiles answers what is known about a person: GET /v1/profiles/{key}/{value} in, the profile as JSON out.
+package profiles
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/braidhq/braid/serving/problem"
+)
+
+// Pattern is where the Handler belongs in a http.ServeMux.
+const Pattern = "GET /v1/profiles/{key}/{value}"
+
+// maxIdentifier is the longest key or value that is looked up, in bytes.
+const maxIdentifier = 1024
+
+// Lookup finds the profile that an identifier belongs to and returns it as JSON. It normalizes the value by the key's rules. It is
+// safe for concurrent use.
+type Lookup interface {
+	Lookup(ctx context.Context, key, value string) (profile []byte, found bool, err error)
+}
+
+// LookupFunc is a Lookup made of a function.
+type LookupFunc func(ctx context.Context, key, value string) (profile []byte, found bool, err error)
+
+// Lookup calls f.
+func (f LookupFunc) Lookup(ctx context.Context, key, value string) ([]byte, bool, error) {
+	return f(ctx, key, value)
+}
+
+// NewHandler returns the handler. Failed look-ups go to the log; neither it nor the answer holds the identifier's value, which may be
+// personal data.
+func NewHandler(lookup Lookup, logger *slog.Logger) http.Handler {
+	return &handler{lookup: lookup, logger: logger}
+}
+
+type handler struct {
+	lookup Lookup
+	logger *slog.Logger
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	key, value := r.PathValue("key"), r.PathValue("value")
+	if len(key) > maxIdentifier || len(value) > maxIdentifier || strings.ContainsRune(key+value, 0) {
+		problem.New(http.StatusBadRequest, "bad_identifier", "key and value have at most 1024 bytes each, and no zero byte").Write(w)
+		return
+	}
+	profile, found, err := h.lookup.Lookup(r.Context(), key, value)
+	switch {
+	case r.Context().Err() != nil: // the client is gone
+		return
+	case err != nil:
+		h.logger.Error("profiles: lookup failed", "key", key, "error", err)
+		problem.RetryAfter(w, 0)
+		problem.New(http.StatusServiceUnavailable, "unavailable", "the profile store did not answer; try again").Write(w)
+	case !found:
+		problem.New(http.StatusNotFound, "unknown_profile", "no profile has this identifier").Write(w)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write(profile)
+	}
+}
