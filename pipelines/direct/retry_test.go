@@ -173,9 +173,9 @@ func TestJobFails(t *testing.T) {
 			func(context.Context, int) error { return errFlaky }, 3, errFlaky, "flaky"},
 		{"poison that panics", direct.Options{MaxAttempts: 2, Backoff: 1, MaxBackoff: 1},
 			func(context.Context, int) error { panic("out of range") }, 2, nil, "panic: out of range"},
-		{"permanent", direct.Options{},
+		{"permanent", direct.Options{MaxAttempts: 5},
 			func(context.Context, int) error { return permanentError{} }, 1, permanentError{}, "beyond repair"},
-		{"permanent, wrapped", direct.Options{},
+		{"permanent, wrapped", direct.Options{MaxAttempts: 5},
 			func(context.Context, int) error { return fmt.Errorf("write: %w", permanentError{}) }, 1, permanentError{}, "write: beyond repair"},
 	}
 	for _, tt := range tests {
@@ -209,9 +209,10 @@ func TestJobFails(t *testing.T) {
 func TestPermanentErrorOfSplit(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	beam.ParDo(s, &badSplitFn{}, beam.CreateList(s, ints(0, 3)))
-	_, err := direct.Run(t.Context(), p, direct.Options{})
-	if !errors.Is(err, permanentError{}) {
-		t.Errorf("error %v, want %v", err, permanentError{})
+	_, err := direct.Run(t.Context(), p, direct.Options{MaxAttempts: 5})
+	var b *direct.BundleError
+	if !errors.Is(err, permanentError{}) || !errors.As(err, &b) || b.Attempts != 1 {
+		t.Errorf("error %v, want %v after one attempt", err, permanentError{})
 	}
 }
 
