@@ -79,6 +79,9 @@ var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPaddin
 // String returns the ID as 26 lower-case base32 characters.
 func (id ID) String() string { return encoding.EncodeToString(id[:]) }
 
+// Append appends what String returns.
+func (id ID) Append(dst []byte) []byte { return encoding.AppendEncode(dst, id[:]) }
+
 // ParseID reads what String writes.
 func ParseID(s string) (ID, error) {
 	b, err := encoding.DecodeString(s)

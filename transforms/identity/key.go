@@ -123,3 +123,12 @@ func looksLikeEmail(value string) bool {
 	at := strings.LastIndexByte(value, '@')
 	return at > 0 && at < len(value)-1 && !strings.ContainsFunc(value, unicode.IsSpace)
 }
+
+// RefusedError says that a value asked for cannot be an identifier.
+type RefusedError struct {
+	Key    string
+	Reason Refusal
+}
+
+// Error names the key and the reason, but not the value, which may be personal data.
+func (e *RefusedError) Error() string { return fmt.Sprintf("this value of %q: %s", e.Key, e.Reason) }

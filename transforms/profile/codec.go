@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,6 +58,9 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 	}
 	cells := make([]identity.ID, 0, len(m.Cells)/len(identity.ID{}))
 	for id := range slices.Chunk(m.Cells, len(identity.ID{})) {
+		if n := len(cells); n > 0 && slices.Compare(id, cells[n-1][:]) <= 0 {
+			return nil, nil, fmt.Errorf("document %s: %w: its cells are out of order", identity.ID(key), ErrDamaged)
+		}
 		cells = append(cells, identity.ID(id))
 	}
 	return &Document{
@@ -71,7 +73,7 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 func (c *Cell) Marshal() ([]byte, error) {
 	m := profilepb.Cell{Format: Format, Identifiers: flatten(c.Identifiers), First: order(c.First), Last: order(c.Last), Seen: c.Seen}
 	for _, b := range c.Buckets {
-		m.Buckets = append(m.Buckets, &profilepb.Bucket{Epoch: b.Epoch, Events: b.Events, States: appendStates(nil, b.States)})
+		m.Buckets = append(m.Buckets, &profilepb.Bucket{Epoch: b.Epoch, Events: b.Events, States: b.States.Append(nil)})
 	}
 	return m.MarshalVT()
 }
@@ -91,10 +93,13 @@ func UnmarshalCell(id identity.ID, row []byte) (*Cell, error) {
 	}
 	c := &Cell{ID: id, Identifiers: ids, First: fromOrder(m.First), Last: fromOrder(m.Last), Seen: slices.Clip(m.Seen)}
 	c.Buckets = make([]Bucket, 0, len(m.Buckets)+1)
-	for _, b := range m.Buckets {
-		states, err := parseStates(b.States)
+	for i, b := range m.Buckets {
+		states, err := attribute.DecodeStates(b.States)
 		if err != nil {
-			return nil, fmt.Errorf("cell %s, epoch %d: %w", id, b.Epoch, err)
+			return nil, fmt.Errorf("cell %s, epoch %d: %w: %w", id, b.Epoch, ErrDamaged, err)
+		}
+		if i > 0 && b.Epoch <= m.Buckets[i-1].Epoch {
+			return nil, fmt.Errorf("cell %s, epoch %d: %w: it comes after epoch %d", id, b.Epoch, ErrDamaged, m.Buckets[i-1].Epoch)
 		}
 		c.Buckets = append(c.Buckets, Bucket{Epoch: b.Epoch, Events: b.Events, States: states})
 	}
@@ -117,8 +122,10 @@ func unflatten(flat []string) ([]identity.Identifier, error) {
 	for i := 0; i < len(flat); i += 2 {
 		ids = append(ids, identity.Identifier{Key: flat[i], Value: flat[i+1]})
 	}
-	if !slices.IsSortedFunc(ids, identity.Identifier.Compare) {
-		return nil, ErrDamaged
+	for i := 1; i < len(ids); i++ {
+		if ids[i-1].Compare(ids[i]) >= 0 {
+			return nil, ErrDamaged
+		}
 	}
 	return ids, nil
 }
@@ -129,35 +136,4 @@ func order(o event.Order) *profilepb.Order {
 
 func fromOrder(m *profilepb.Order) event.Order {
 	return event.Order{Time: m.GetTime(), Seq: m.GetSeq(), ID: m.GetId()}
-}
-
-func appendStates(b []byte, states attribute.States) []byte {
-	for _, s := range states {
-		b = binary.LittleEndian.AppendUint64(b, uint64(s.Hash))
-		b = binary.AppendUvarint(b, uint64(len(s.Data)))
-		b = append(b, s.Data...)
-	}
-	return b
-}
-
-func parseStates(b []byte) (attribute.States, error) {
-	var states attribute.States
-	for len(b) > 0 {
-		if len(b) < 8 {
-			return nil, ErrDamaged
-		}
-		hash := attribute.Hash(binary.LittleEndian.Uint64(b))
-		size, n := binary.Uvarint(b[8:])
-		if n <= 0 || size > uint64(len(b)-8-n) {
-			return nil, ErrDamaged
-		}
-		from := 8 + n
-		to := from + int(size)
-		if len(states) > 0 && states[len(states)-1].Hash >= hash {
-			return nil, ErrDamaged
-		}
-		states = append(states, attribute.State{Hash: hash, Data: b[from:to:to]})
-		b = b[to:]
-	}
-	return states, nil
 }

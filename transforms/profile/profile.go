@@ -5,9 +5,7 @@
 package profile
 
 import (
-	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/event"
@@ -142,62 +140,4 @@ func (f *Folder) sighted(d *Document) []Sighted {
 		}
 	}
 	return all
-}
-
-type viewJSON struct {
-	ProfileID   string           `json:"profile_id"`
-	Identifiers []identifierJSON `json:"identifiers"`
-	Unlisted    int              `json:"identifiers_unlisted,omitempty"`
-	Events      uint64           `json:"events"`
-	FirstSeen   string           `json:"first_seen"`
-	LastSeen    string           `json:"last_seen"`
-	Attributes  resultsJSON      `json:"attributes"`
-}
-
-type identifierJSON struct {
-	Key       string `json:"key"`
-	Value     string `json:"value"`
-	FirstSeen string `json:"first_seen"`
-	LastSeen  string `json:"last_seen"`
-	Events    uint64 `json:"events"`
-}
-
-type resultsJSON []attribute.Result
-
-// MarshalJSON writes an object with one member per attribute, in the order of their definition.
-func (r resultsJSON) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, result := range r {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		name, err := json.Marshal(result.Name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := result.Value.MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(append(b, name...), ':'), value...)
-	}
-	return append(b, '}'), nil
-}
-
-// MarshalJSON writes the canonical form: the same profile always gives the same bytes.
-func (v *View) MarshalJSON() ([]byte, error) {
-	out := viewJSON{
-		ProfileID: v.ID.String(), Unlisted: v.Unlisted, Events: v.Events, FirstSeen: formatTime(v.First), LastSeen: formatTime(v.Last),
-		Attributes: v.Attributes, Identifiers: make([]identifierJSON, 0, len(v.Identifiers)),
-	}
-	for _, s := range v.Identifiers {
-		out.Identifiers = append(out.Identifiers, identifierJSON{
-			Key: s.Key, Value: s.Value, FirstSeen: formatTime(s.First.Time), LastSeen: formatTime(s.Last.Time), Events: s.Events,
-		})
-	}
-	return json.Marshal(out)
-}
-
-func formatTime(ms int64) string {
-	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
 }

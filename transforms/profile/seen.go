@@ -62,5 +62,5 @@ func (s Seen) entry(i int) (hash uint64, received int64) {
 	hash = binary.LittleEndian.Uint64(s[i:])
 	low := uint64(binary.LittleEndian.Uint32(s[i+8:]))
 	high := uint64(binary.LittleEndian.Uint16(s[i+12:]))
-	return hash, int64(low | high<<32)
+	return hash, int64(low|high<<32) << 16 >> 16 // with its sign
 }

@@ -3,7 +3,9 @@ package update
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math"
+	"slices"
 )
 
 // TopicDue is the topic name under which the progress and effects of due entries are kept; the partition is the bucket.
@@ -46,7 +48,10 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 	}
 	f := w.config.folder()
 	var stale []Due
-	for _, due := range entries {
+	for i, due := range entries {
+		if slices.Contains(entries[:i], due) {
+			continue
+		}
 		e := docs.documents[due.Document]
 		if e == nil || e.PublishDue != due.At {
 			stale = append(stale, due)
@@ -124,13 +129,14 @@ func ReadProgress(ctx context.Context, store Store, namespace string) (map[Parti
 			return nil, err
 		}
 		for _, row := range rows {
-			progress, err := unmarshalProgress(row.Value)
-			if err != nil {
-				return nil, err
-			}
 			id := row.Key[prefix:]
-			topic, number := id[:len(id)-5], id[len(id)-4:]
-			all[Partition{Topic: string(topic), Partition: int32(binary.BigEndian.Uint32(number))}] = progress
+			if len(id) < 5 {
+				return nil, fmt.Errorf("progress row %q: %w", id, ErrDamaged)
+			}
+			p := Partition{Topic: string(id[:len(id)-5]), Partition: int32(binary.BigEndian.Uint32(id[len(id)-4:]))}
+			if all[p], err = unmarshalProgress(row.Value); err != nil {
+				return nil, fmt.Errorf("%s: %w", p, err)
+			}
 			from = append(append([]byte(nil), row.Key...), 0)
 		}
 		if len(rows) < 1000 {

@@ -1,8 +1,10 @@
 package update
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/braidhq/braid/transforms/identity"
@@ -31,10 +33,14 @@ type outbox struct {
 	partition Partition
 	first     uint64
 	effects   []Effect
+	buf       []byte
 }
 
 func (o *outbox) next() string {
-	return fmt.Sprintf("%s/%d", o.partition, o.first+uint64(len(o.effects)))
+	var buf [96]byte
+	b := append(append(buf[:0], o.partition.Topic...), '/')
+	b = append(strconv.AppendInt(b, int64(o.partition.Partition), 10), '/')
+	return string(strconv.AppendUint(b, o.first+uint64(len(o.effects)), 10))
 }
 
 func (o *outbox) add(topic, key string, value any) error {
@@ -44,6 +50,11 @@ func (o *outbox) add(topic, key string, value any) error {
 	}
 	o.effects = append(o.effects, Effect{ID: o.next(), Topic: topic, Key: []byte(key), Value: b})
 	return nil
+}
+
+func (o *outbox) addProfile(e ProfileEffect) {
+	o.buf = e.AppendJSON(o.buf[:0])
+	o.effects = append(o.effects, Effect{ID: e.ID, Topic: TopicProfiles, Key: []byte(e.ProfileID), Value: bytes.Clone(o.buf)})
 }
 
 func (o *outbox) marshal() ([]byte, error) {
@@ -57,10 +68,10 @@ func (o *outbox) marshal() ([]byte, error) {
 func unmarshalEffects(row []byte) ([]Effect, error) {
 	var m updatepb.Effects
 	if err := m.UnmarshalVT(row); err != nil {
-		return nil, fmt.Errorf("outbox row: %w", err)
+		return nil, fmt.Errorf("outbox row: %w: %w", ErrDamaged, err)
 	}
-	if m.Format > Format {
-		return nil, fmt.Errorf("outbox row: %w: format %d, known is %d", ErrFormat, m.Format, Format)
+	if err := checkFormat(m.Format); err != nil {
+		return nil, fmt.Errorf("outbox row: %w", err)
 	}
 	effects := make([]Effect, 0, len(m.Effects))
 	for _, e := range m.Effects {
@@ -82,6 +93,24 @@ type ProfileEffect struct {
 	ProfileID    string        `json:"profile_id"`
 	Profile      *profile.View `json:"profile,omitempty"`
 	SupersededBy string        `json:"superseded_by,omitempty"`
+}
+
+// AppendJSON appends the JSON form, the same bytes that encoding/json makes of it.
+func (e *ProfileEffect) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"v":`...)
+	dst = strconv.AppendInt(dst, int64(e.Version), 10)
+	for _, field := range [...]struct{ name, text string }{
+		{`,"id":`, e.ID}, {`,"trace":`, e.Trace}, {`,"time":`, e.Time}, {`,"profile_id":`, e.ProfileID},
+	} {
+		dst = profile.AppendText(append(dst, field.name...), field.text)
+	}
+	if e.Profile != nil {
+		dst = e.Profile.AppendJSON(append(dst, `,"profile":`...))
+	}
+	if e.SupersededBy != "" {
+		dst = profile.AppendText(append(dst, `,"superseded_by":`...), e.SupersededBy)
+	}
+	return append(dst, '}')
 }
 
 // IdentityEffect is the JSON form of a record in the topic identity-changes.
@@ -115,16 +144,15 @@ func (o *outbox) identityChange(in *Input, change IdentityChange) error {
 	return o.add(TopicIdentityChanges, e.After, e)
 }
 
-func (o *outbox) superseded(trace string, now int64, old, by string) error {
-	return o.add(TopicProfiles, old, ProfileEffect{
+func (o *outbox) superseded(trace string, now int64, old, by string) {
+	o.addProfile(ProfileEffect{
 		Version: EffectVersion, ID: o.next(), Trace: trace, Time: formatTime(now), ProfileID: old, SupersededBy: by,
 	})
 }
 
-func (o *outbox) profile(trace string, now int64, v *profile.View) error {
-	id := v.ID.String()
-	return o.add(TopicProfiles, id, ProfileEffect{
-		Version: EffectVersion, ID: o.next(), Trace: trace, Time: formatTime(now), ProfileID: id, Profile: v,
+func (o *outbox) profile(trace string, now int64, v *profile.View) {
+	o.addProfile(ProfileEffect{
+		Version: EffectVersion, ID: o.next(), Trace: trace, Time: formatTime(now), ProfileID: v.ID.String(), Profile: v,
 	})
 }
 

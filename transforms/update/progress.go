@@ -1,10 +1,10 @@
 package update
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/profile"
 	"github.com/braidhq/braid/transforms/update/updatepb"
 )
 
@@ -12,7 +12,20 @@ import (
 const Format = 1
 
 // ErrFormat is wrapped by errors about rows that a newer version of Braid wrote.
-var ErrFormat = errors.New("the row was written by a newer version")
+var ErrFormat = profile.ErrFormat
+
+// ErrDamaged is wrapped by errors about rows that cannot be read.
+var ErrDamaged = profile.ErrDamaged
+
+func checkFormat(format uint32) error {
+	switch {
+	case format == 0:
+		return fmt.Errorf("%w: it has no format version", ErrDamaged)
+	case format > Format:
+		return fmt.Errorf("%w: format %d, known is %d", ErrFormat, format, Format)
+	}
+	return nil
+}
 
 // Partition names one partition of a topic.
 type Partition struct {
@@ -43,13 +56,13 @@ func (p Progress) marshal() ([]byte, error) {
 func unmarshalProgress(row []byte) (Progress, error) {
 	var m updatepb.Progress
 	if err := m.UnmarshalVT(row); err != nil {
+		return Progress{}, fmt.Errorf("progress row: %w: %w", ErrDamaged, err)
+	}
+	if err := checkFormat(m.Format); err != nil {
 		return Progress{}, fmt.Errorf("progress row: %w", err)
 	}
-	if m.Format > Format {
-		return Progress{}, fmt.Errorf("progress row: %w: format %d, known is %d", ErrFormat, m.Format, Format)
-	}
 	if len(m.TopicId) != 16 {
-		return Progress{}, errors.New("progress row: it has no topic ID")
+		return Progress{}, fmt.Errorf("progress row: %w: it has no topic ID", ErrDamaged)
 	}
 	return Progress{
 		TopicID: [16]byte(m.TopicId), NextOffset: m.NextOffset, Epoch: Epoch{Current: m.Epoch, Oldest: m.Oldest},

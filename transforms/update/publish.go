@@ -13,10 +13,11 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 		if e.PublishedAs == "" {
 			continue
 		}
-		by := docs.of(identity.NewID(c.Namespace, e.formerly))
-		if err := outboxOf(e.cause).superseded(e.cause.Event.ID, e.cause.Received, e.PublishedAs, f.ID(by.Document).String()); err != nil {
-			return err
+		by := f.ID(docs.of(identity.NewID(c.Namespace, e.formerly)).Document).String()
+		if by == e.PublishedAs { // the greater document was merged into, yet the lesser one had the profile ID that goes on
+			continue
 		}
+		outboxOf(e.cause).superseded(e.cause.Event.ID, e.cause.Received, e.PublishedAs, by)
 	}
 	for _, e := range docs.touched {
 		if docs.documents[e.Key] != e {
@@ -44,11 +45,10 @@ func (c *Config) publishNow(f *profile.Folder, e *entry, out *outbox, trace stri
 	}
 	id := view.ID.String()
 	if e.PublishedAs != "" && e.PublishedAs != id {
-		if err := out.superseded(trace, now, e.PublishedAs, id); err != nil {
-			return err
-		}
+		out.superseded(trace, now, e.PublishedAs, id)
 	}
 	e.Published, e.PublishedAs, e.PublishDue = now, id, 0
 	e.header = true
-	return out.profile(trace, now, view)
+	out.profile(trace, now, view)
+	return nil
 }

@@ -23,19 +23,34 @@ func NewReader(config *Config, store Store) *Reader {
 // Folder returns what makes views of the documents that the reader finds.
 func (r *Reader) Folder() *profile.Folder { return r.config.folder() }
 
-// Normalize returns the identifier that a raw value of a key stands for, or the reason why it identifies nobody.
-func (r *Reader) Normalize(key, value string) (identity.Identifier, identity.Refusal) {
-	return r.config.Rules.Normalize(key, value)
+// KeyProfileID is the name under which Find takes a profile ID instead of a stitching key's value.
+const KeyProfileID = "profile_id"
+
+// Find returns the document of the person who has a value of a stitching key, or any profile ID ever given out; nil when nobody has
+// it. An *identity.RefusedError says that nobody can.
+func (r *Reader) Find(ctx context.Context, key, value string) (*profile.Document, error) {
+	if key == KeyProfileID {
+		id, err := identity.ParseID(value)
+		if err != nil {
+			return nil, &identity.RefusedError{Key: key, Reason: identity.InvalidText}
+		}
+		return r.Document(ctx, id)
+	}
+	identifier, refusal := r.config.Rules.Normalize(key, value)
+	if refusal != "" {
+		return nil, &identity.RefusedError{Key: key, Reason: refusal}
+	}
+	return r.Document(ctx, identity.NewID(r.config.Namespace, identifier))
 }
 
 // Document returns the document that has an identifier, given by its ID, or nil when nobody has it. Any profile ID ever given out
 // is the ID of an identifier, so it serves as well.
 func (r *Reader) Document(ctx context.Context, id identity.ID) (*profile.Document, error) {
-	for {
+	for attempt := 1; ; attempt++ {
 		docs := NewDocuments()
 		l := loader{store: r.store, keys: r.keys, docs: docs}
 		err := l.need(ctx, Need{Identifiers: []identity.ID{id}})
-		if isConflict(err) && ctx.Err() == nil {
+		if isConflict(err) && attempt < attempts && ctx.Err() == nil {
 			continue
 		}
 		return docs.Of(id), err

@@ -60,6 +60,7 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 		e = docs.found(in.IDs[0])
 		docs.join(e, in.Identifiers[0], in.IDs[0])
 	}
+	st := newStitch(c, docs, in, e, created)
 	cell := profile.NewCell(c.Namespace, in.Identifiers)
 	if known := e.Cell(cell.ID); known != nil {
 		cell = known
@@ -81,7 +82,7 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	if bucket.States, out.Violations, err = c.Attributes.Add(bucket.States, &in.Event, in.Matched); err != nil {
 		return out, fmt.Errorf("cell %s, epoch %d: %w", cell.ID, bucket.Epoch, err)
 	}
-	st := stitch{config: c, folder: c.folder(), docs: docs, in: in, created: created, fresh: cell.Events() == 1}
+	st.fresh = cell.Events() == 1
 	out.Changes = st.run()
 	docs.touch(docs.of(in.IDs[0]), in)
 	return out, nil

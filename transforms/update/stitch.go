@@ -16,6 +16,27 @@ type stitch struct {
 	created bool // whether the leader was unknown before, and has met no known identifier yet
 	fresh   bool // whether this is the first event that carried these identifiers together
 	changes []IdentityChange
+
+	leads  *entry      // the leader's document when the event came
+	before identity.ID // its profile ID then, if anything joins it
+}
+
+// newStitch is called before the event is folded in: that may change the profile ID of the leader's document.
+func newStitch(config *Config, docs *Documents, in *Input, leads *entry, created bool) stitch {
+	s := stitch{config: config, folder: config.folder(), docs: docs, in: in, created: created, leads: leads}
+	joins := slices.ContainsFunc(in.IDs[1:], func(id identity.ID) bool { return docs.where[id] != leads.Key })
+	if joins && !created {
+		s.before = s.folder.ID(leads.Document)
+	}
+	return s
+}
+
+// idBefore returns the profile ID of a document as it was before the next change.
+func (s *stitch) idBefore(e *entry) identity.ID {
+	if e == s.leads && len(s.changes) == 0 && !s.created {
+		return s.before
+	}
+	return s.folder.ID(e.Document)
 }
 
 func (s *stitch) run() []IdentityChange {
@@ -28,17 +49,29 @@ func (s *stitch) run() []IdentityChange {
 		case b == nil:
 			s.extend(a, link, s.in.IDs[i+1])
 		case s.rooted(a) && s.rooted(b):
+			s.create(a)
 			s.contest(a, b, link)
 		default:
 			s.merge(a, b, link)
 		}
 	}
-	if s.created {
-		s.changes = append(s.changes, IdentityChange{
-			Kind: ProfileCreated, After: s.folder.ID(s.docs.of(leaderID).Document), Moved: s.in.Identifiers,
-		})
-	}
+	s.create(s.docs.of(leaderID))
 	return s.changes
+}
+
+// create tells of the leader's document, if it is new, with the identifiers it has by now.
+func (s *stitch) create(a *entry) {
+	if !s.created {
+		return
+	}
+	s.created = false
+	change := IdentityChange{Kind: ProfileCreated, After: s.folder.ID(a.Document)}
+	for _, id := range s.in.Identifiers {
+		if a.Has(id) {
+			change.Moved = append(change.Moved, id)
+		}
+	}
+	s.changes = append(s.changes, change)
 }
 
 // extend adds an identifier that nobody has.
@@ -47,7 +80,7 @@ func (s *stitch) extend(a *entry, link identity.Link, id identity.ID) {
 		s.docs.join(a, link.Other, id)
 		return
 	}
-	before := s.folder.ID(a.Document)
+	before := s.idBefore(a)
 	s.docs.join(a, link.Other, id)
 	s.changes = append(s.changes, IdentityChange{
 		Kind: ProfileExtended, Link: link, Moved: []identity.Identifier{link.Other},
@@ -67,7 +100,7 @@ func (s *stitch) merge(a, b *entry, link identity.Link) {
 		change.Before = []identity.ID{s.folder.ID(b.Document)}
 		s.created = false
 	} else {
-		change.Before = []identity.ID{s.folder.ID(into.Document), s.folder.ID(from.Document)}
+		change.Before = []identity.ID{s.idBefore(into), s.idBefore(from)}
 	}
 	member := from.Members[0]
 	s.docs.move(s.config, from, into, from.Members)
@@ -84,7 +117,7 @@ func (s *stitch) contest(a, b *entry, link identity.Link) {
 	rules := s.config.Rules
 	verdict := identity.Contest(a.Tree(rules), b.Tree(rules), a.Edge(rules, link))
 	into, from := a, b
-	if !verdict.ToLeader {
+	if len(verdict.Members) > 0 && !verdict.ToLeader {
 		into, from = b, a
 	}
 	change := IdentityChange{Kind: ProfilesMoved, Link: link, Moved: verdict.Members}

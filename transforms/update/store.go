@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -104,11 +105,19 @@ func OpenStore(ctx context.Context, rawURL string) (Store, error) {
 	return &storeHandle{sharedStore: shared}, nil
 }
 
+// StoreSchemes returns the URL schemes that OpenStore knows, ascending.
+func StoreSchemes() []string {
+	stores.Lock()
+	defer stores.Unlock()
+	return storeSchemes()
+}
+
 func storeSchemes() []string {
 	names := make([]string, 0, len(stores.openers))
 	for name := range stores.openers {
 		names = append(names, name)
 	}
+	slices.Sort(names)
 	return names
 }
 

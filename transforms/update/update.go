@@ -101,3 +101,13 @@ func (c *Config) prepare(r event.Record, in *Input) error {
 	in.Matched = c.Events.Match(&in.Event, nil)
 	return nil
 }
+
+// RecordKey returns the key under which an event of a table belongs into the stream, its leading identifier as "key:value", or "" when
+// it has none: events that are led by the same identifier stay in order.
+func (c *Config) RecordKey(table string, raw []byte) string {
+	ids, _ := c.Rules.Identify(&event.Event{Raw: raw}, c.Tables[table])
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[0].String()
+}

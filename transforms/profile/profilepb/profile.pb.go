@@ -259,7 +259,7 @@ type Bucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Events        uint64                 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
-	States        []byte                 `protobuf:"bytes,3,opt,name=states,proto3" json:"states,omitempty"` // accumulators: hash (8 bytes), length (varint), data, ascending by hash
+	States        []byte                 `protobuf:"bytes,3,opt,name=states,proto3" json:"states,omitempty"` // accumulators, as attribute.States.Append writes them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
