@@ -229,7 +229,7 @@ func (b *Broker) release() error {
 	if b.cluster != nil {
 		b.cluster.Close()
 	}
-	return b.lock.Unlock()
+	return b.lock.Release()
 }
 
 // brokerLog passes the broker's messages on.

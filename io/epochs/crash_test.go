@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -127,4 +128,32 @@ func TestFloorWhenTheTopicOfEpochsIsLost(t *testing.T) {
 	if e, err := c.Start(t.Context()); err != nil || e.Epoch != 42 {
 		t.Errorf("epoch %v, %v", e, err)
 	}
+}
+
+func TestStepGivesUpOnABrokerThatIsSilent(t *testing.T) {
+	b := newBench(t, 1)
+	c := b.controller(t, func(config *epochs.Config) { config.Timeout = 100 * time.Millisecond })
+	if _, err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	b.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		<-release
+		return nil, nil, false
+	})
+	b.now = b.now.Add(time.Hour)
+	err := c.Step(t.Context())
+	close(release)
+	if err == nil {
+		t.Error("a step succeeded without an answer")
+	}
+	for range 100 { // what arrived late costs at most some attempts
+		if err = c.Step(t.Context()); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("after the broker answers again: %v", err)
+	}
+	b.check(t)
 }

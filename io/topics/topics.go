@@ -64,7 +64,7 @@ type Options struct {
 	// Replicas of each partition. Default -1: what the cluster does by default; the embedded broker has one.
 	Replicas int16
 	// RetentionBytes is how much of one topic is kept, over all its partitions. Default 4 GiB for events, 1 GiB for the others;
-	// -1 keeps all.
+	// -1 keeps all. Plan less for the embedded broker, say 512 MiB: a start after a kill holds in memory what is kept.
 	RetentionBytes int64
 	// RetentionAge is how long records are kept. Default 7 days; -1 keeps them for ever. Rejected events stay four times as long.
 	RetentionAge time.Duration
