@@ -22,6 +22,10 @@ type Draft struct {
 	Received int64  // receive time in epoch milliseconds; zero leaves the header out
 	Source   string // header source; empty leaves it out
 	Seq      uint64 // header seq; zero leaves it out
+
+	// Origin is the place of the raw record a draft was made from; the zero Position when it was made from none. Copies keep it: the ID
+	// of an event that has none follows from it.
+	Origin Position
 }
 
 // Texts returns a JSON object of texts, keys ascending: what Draft.Identifiers usually holds.

@@ -1,0 +1,81 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/braidhq/braid/io/epochs"
+	"github.com/braidhq/braid/io/kafkaio"
+	"github.com/braidhq/braid/pipelines"
+	"github.com/braidhq/braid/transforms/update"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// alignOffsets makes the consumer group begin where the store's progress stands. The store is the truth: offsets of a group that ran
+// ahead of it, as after a store was restored from a backup, would lose what lies between.
+func (n *Node) alignOffsets(ctx context.Context) error {
+	progress, err := update.ReadProgress(ctx, n.store, n.options.Segment.Name)
+	if err != nil {
+		return err
+	}
+	offsets := map[int32]int64{}
+	for p, at := range progress {
+		if p.Topic == n.events {
+			offsets[p.Partition] = at.NextOffset
+		}
+	}
+	group := pipelines.GroupRealtime(n.options.Segment.Name)
+	if len(offsets) == 0 {
+		_, err := kadm.NewClient(n.admin).DeleteGroup(ctx, group)
+		if err != nil && err != kerr.GroupIDNotFound { //nolint:errorlint // kadm returns the bare code
+			return fmt.Errorf("offsets of group %s: %w", group, err)
+		}
+		return nil
+	}
+	to := kafkaio.Offsets(map[string]map[int32]int64{n.events: offsets})
+	if _, err := kafkaio.SetOffsets(ctx, n.client, group, []string{n.events}, to); err != nil {
+		return fmt.Errorf("offsets of group %s: %w", group, err)
+	}
+	return nil
+}
+
+func (n *Node) epochsConfig() epochs.Config {
+	name := n.options.Segment.Name
+	return epochs.Config{
+		Events: n.events, Epochs: epochsTopic(name), Interval: n.options.Deployment.EpochInterval(), Now: n.options.Now,
+		Logger: n.options.Logger,
+		Floor: func(ctx context.Context) (uint64, error) {
+			progress, err := update.ReadProgress(ctx, n.store, name)
+			var highest uint64
+			for _, at := range progress {
+				highest = max(highest, at.Epoch.Current)
+			}
+			return highest, err
+		},
+		NextDue: func(ctx context.Context) (int64, bool, error) { return update.NextDue(ctx, n.store, name) },
+		Clocks: func(ctx context.Context) (map[int32]int64, error) {
+			progress, err := update.ReadProgress(ctx, n.store, name)
+			clocks := map[int32]int64{}
+			for p, at := range progress {
+				if p.Topic == n.events {
+					clocks[p.Partition] = at.Clock
+				}
+			}
+			return clocks, err
+		},
+	}
+}
+
+// wake sends a tick to each partition, so that the pipeline meets every one at once: effects that an earlier life left behind are
+// sent then, however long no event comes.
+func (n *Node) wake(ctx context.Context, controller *epochs.Controller) error {
+	details, err := kadm.NewClient(n.admin).ListTopics(ctx, n.events)
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", n.events, err)
+	}
+	partitions := slices.Sorted(maps.Keys(details[n.events].Partitions))
+	return controller.Tick(ctx, partitions, n.options.Now().UnixMilli())
+}

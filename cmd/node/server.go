@@ -1,0 +1,68 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/braidhq/braid/serving"
+	"github.com/braidhq/braid/serving/ingest"
+	"github.com/braidhq/braid/serving/profiles"
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func (n *Node) startServer(options []kgo.Opt) (err error) {
+	if n.producer, err = ingest.NewProducer(options...); err != nil {
+		return err
+	}
+	n.cleanup(n.producer.Close)
+	config := n.options.Segment.Config()
+	events, err := ingest.New(ingest.Config{
+		Topic: n.events, Route: config.RecordKey, Now: n.options.Now, Metrics: n.metrics, Logger: n.options.Logger,
+		Table: func(name string) bool { _, ok := config.Tables[name]; return ok },
+	}, n.producer)
+	if err != nil {
+		return err
+	}
+	routes := []serving.Route{{Pattern: profiles.Pattern, Handler: profiles.NewHandler(profiles.LookupFunc(n.lookup), n.options.Logger)}}
+	for _, pattern := range ingest.Patterns {
+		routes = append(routes, serving.Route{Pattern: pattern, Handler: events})
+	}
+	n.server, err = serving.Listen(serving.Config{
+		Listen: n.options.Deployment.Listen, AllowRemote: n.options.Deployment.AllowRemote(), Metrics: n.metrics, Logger: n.options.Logger,
+		Checks: []serving.Check{{Name: "broker", Run: n.admin.Ping}, {Name: "store", Run: n.checkStore}, {Name: "pipelines", Run: n.checkJobs}},
+	}, routes...)
+	return err
+}
+
+func (n *Node) checkStore(ctx context.Context) error {
+	_, err := n.store.Get(ctx, [][]byte{{0}})
+	return err
+}
+
+func (n *Node) checkJobs(context.Context) error {
+	for _, f := range n.failing() {
+		return fmt.Errorf("%s has failed %d times since %s: %w", f.Step, f.Attempts, f.Since.Format("15:04:05"), f.Err)
+	}
+	return nil
+}
+
+// lookup finds a profile by an identifier or, under the key "profile_id", by any profile ID ever given out.
+func (n *Node) lookup(ctx context.Context, key, value string) ([]byte, bool, error) {
+	doc, err := n.reader.Find(ctx, key, value)
+	if err != nil || doc == nil {
+		var unknown *identity.RefusedError
+		if errors.As(err, &unknown) {
+			err = nil
+		}
+		return nil, false, err
+	}
+	view, err := n.reader.Folder().Fold(doc, n.options.Now().UnixMilli())
+	if err != nil {
+		return nil, false, err
+	}
+	body, err := json.Marshal(view)
+	return body, err == nil, err
+}

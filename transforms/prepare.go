@@ -1,0 +1,118 @@
+package transforms
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"encoding/json"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/update"
+)
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[event.Draft]())
+	beam.RegisterCoder(reflect.TypeFor[event.Draft](), encodeDraft, decodeDraft)
+	register.DoFn3x0[event.Record, func(event.Draft), func(update.Effect)](&draftFn{})
+	register.DoFn3x0[event.Draft, func(event.Record), func(update.Effect)](&sealFn{})
+	register.Emitter1[event.Draft]()
+	register.Emitter1[event.Record]()
+	register.Emitter1[update.Effect]()
+}
+
+func encodeDraft(d event.Draft) ([]byte, error)       { return json.Marshal(d) }
+func decodeDraft(b []byte) (d event.Draft, err error) { return d, json.Unmarshal(b, &d) }
+
+// Draft makes drafts of raw records: it takes a PCollection<event.Record> and returns a PCollection<event.Draft>, and a
+// PCollection<update.Effect> of the records that hold none.
+func Draft(s beam.Scope, segment Segment, records beam.PCollection) (drafts, rejected beam.PCollection) {
+	s = s.Scope("transforms.Draft")
+	return beam.ParDo2(s, &draftFn{Segment: segment}, records)
+}
+
+type draftFn struct {
+	Segment Segment
+
+	config *update.Config
+}
+
+// Setup compiles the segment.
+func (f *draftFn) Setup() (err error) {
+	f.config, err = f.Segment.Config()
+	return err
+}
+
+// ProcessElement makes one draft.
+func (f *draftFn) ProcessElement(r event.Record, emit func(event.Draft), reject func(update.Effect)) {
+	d, err := event.FromRaw(r, f.config.Limits)
+	if err != nil {
+		reject(rejection(r, err))
+		return
+	}
+	emit(d)
+}
+
+// Seal makes the records of the stream from drafts: it takes a PCollection<event.Draft> and returns a PCollection<event.Record>
+// without positions, and a PCollection<update.Effect> of the drafts that are no events. It must be fused with Draft, and what is
+// between the two must work element by element: an event without an ID, and the second and further ones that were made from one
+// record, get theirs from the record's position and their number, so that they have the same ones when the record is read again.
+func Seal(s beam.Scope, segment Segment, drafts beam.PCollection) (records, rejected beam.PCollection) {
+	s = s.Scope("transforms.Seal")
+	return beam.ParDo2(s, &sealFn{Segment: segment}, drafts)
+}
+
+type sealFn struct {
+	Segment Segment
+
+	config *update.Config
+	origin event.Position
+	number int // of events made from origin so far
+}
+
+// Setup compiles the segment.
+func (f *sealFn) Setup() (err error) {
+	f.config, err = f.Segment.Config()
+	return err
+}
+
+// StartBundle begins to number anew.
+func (f *sealFn) StartBundle(func(event.Record), func(update.Effect)) {
+	f.origin, f.number = event.Position{}, 0
+}
+
+// ProcessElement seals one draft.
+func (f *sealFn) ProcessElement(d event.Draft, emit func(event.Record), reject func(update.Effect)) {
+	if d.Origin != f.origin {
+		f.origin, f.number = d.Origin, 0
+	}
+	switch {
+	case d.ID == "":
+		d.ID = fmt.Sprintf("%s/%d/%d/%d", d.Origin.Topic, d.Origin.Partition, d.Origin.Offset, f.number)
+	case f.number > 0:
+		d.ID = fmt.Sprintf("%s/%d", d.ID, f.number)
+	}
+	f.number++
+	r, err := event.New(d)
+	if err != nil {
+		value, _ := json.Marshal(d) // what is left of the draft; the raw record is where its position says
+		reject(rejection(event.Record{Position: d.Origin, Timestamp: d.Received, Key: []byte(d.Key), Value: value}, err))
+		return
+	}
+	r.Key = []byte(f.config.RecordKey(d.Table, r.Value))
+	emit(r)
+}
+
+func rejection(r event.Record, err error) update.Effect {
+	var why *event.Rejection
+	if !errors.As(err, &why) {
+		why = &event.Rejection{Reason: event.MalformedJSON, Detail: err.Error()}
+	}
+	rejected := event.Reject(r, why)
+	value, _ := json.Marshal(rejected) // texts, numbers and bytes only: cannot fail
+	return update.Effect{
+		ID: fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset), Topic: update.TopicRejected, Key: r.Key, Value: value,
+	}
+}
