@@ -61,9 +61,9 @@ type SASL struct {
 // Retention says how much of each topic is kept: what is beyond either bound goes.
 type Retention struct {
 	// Age is how long, as 7d or forever; default 7d. Rejected events stay four times as long.
-	Age Age `yaml:"age" json:"age,omitzero"`
+	Age Age `yaml:"age" json:"age,omitzero" jsonschema:"default=7d,description=How long records stay\\, or forever. Rejected events stay four times as long."`
 	// Size is how much, as 4GiB or unlimited; default 0: 4 GiB for events, 1 GiB for the others.
-	Size Size `yaml:"size" json:"size,omitzero"`
+	Size Size `yaml:"size" json:"size,omitzero" jsonschema:"description=How much of a topic stays\\, or unlimited. Default: 4GiB of events\\, 1GiB of each other topic."`
 }
 
 func defaultKafka() Kafka {

@@ -19,7 +19,7 @@ type Runner struct {
 	// Kind is RunnerDirect.
 	Kind RunnerKind `yaml:"-" json:"-"`
 	// Direct are the options of the runner in this process.
-	Direct Direct `yaml:"direct" json:"direct,omitzero" jsonschema:"description=Options of the runner in this process."`
+	Direct `yaml:"direct" json:"direct,omitzero" jsonschema:"description=Options of the runner in this process."`
 }
 
 // Direct are the options of the runner in this process.

@@ -51,11 +51,9 @@ func shapes(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[strict.Duration]():
 		return &jsonschema.Schema{Type: "string", Pattern: "^" + durationPattern + "$"}
 	case reflect.TypeFor[Age]():
-		return &jsonschema.Schema{Type: "string", Pattern: "^(" + durationPattern + "|forever)$", Default: "7d",
-			Description: "How long records stay, or forever. Rejected events stay four times as long."}
+		return &jsonschema.Schema{Type: "string", Pattern: "^(" + durationPattern + "|forever)$"}
 	case reflect.TypeFor[Size]():
-		return &jsonschema.Schema{Type: "string", Pattern: "^([0-9][0-9.]* ?[kKMGTP]?i?B|unlimited)$",
-			Description: "How much of a topic stays, or unlimited. Default: 4GiB of events, 1GiB of each other topic."}
+		return &jsonschema.Schema{Type: "string", Pattern: "^([0-9][0-9.]* ?[kKMGTP]?i?B|unlimited)$"}
 	case reflect.TypeFor[strict.Secret]():
 		return &jsonschema.Schema{Type: "string", Pattern: `^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`, Description: "A reference to an environment variable."}
 	}
