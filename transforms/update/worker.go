@@ -1,9 +1,11 @@
 package update
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/braidhq/braid/transforms/event"
@@ -65,6 +67,7 @@ func (w *Worker) Settle() {
 
 func (w *Worker) retry(run func() (Result, error)) (Result, error) {
 	turn := turnOf(w.store)
+	sent := len(w.sent)
 	for attempt := 1; ; attempt++ {
 		unlock := turn.RUnlock
 		if attempt < 3 {
@@ -80,8 +83,12 @@ func (w *Worker) retry(run func() (Result, error)) (Result, error) {
 			return result, nil
 		}
 		clear(w.partitions)
-		w.sent, w.settled = nil, nil
-		if !isConflict(err) || attempt == attempts {
+		if !isConflict(err) { // perhaps it was committed
+			w.sent, w.settled = nil, nil
+			return result, err
+		}
+		w.sent = w.sent[:sent]
+		if attempt == attempts {
 			return result, err
 		}
 	}
@@ -188,7 +195,7 @@ func (w *Worker) advance(ctx context.Context, inputs []*Input, result *Result) (
 }
 
 // partition returns what is known of a partition's progress. On first acquaintance it also picks up the effects that were
-// committed and perhaps never sent.
+// committed and perhaps never sent; those that this worker handed out itself, before a conflict, are not among them.
 func (w *Worker) partition(ctx context.Context, p Partition, result *Result) (*partition, error) {
 	if known, ok := w.partitions[p]; ok {
 		return known, nil
@@ -210,13 +217,17 @@ func (w *Worker) partition(ctx context.Context, p Partition, result *Result) (*p
 			return nil, err
 		}
 		for _, row := range left {
+			from = append(append([]byte(nil), row.Key...), 0)
+			mine := func(key []byte) bool { return bytes.Equal(key, row.Key) }
+			if slices.ContainsFunc(w.sent, mine) || slices.ContainsFunc(w.settled, mine) {
+				continue
+			}
 			effects, err := unmarshalEffects(row.Value)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p, err)
 			}
 			result.Effects = append(result.Effects, effects...)
 			w.sent = append(w.sent, row.Key)
-			from = append(append([]byte(nil), row.Key...), 0)
 		}
 		if len(left) < 100 {
 			break
