@@ -3,10 +3,12 @@ package arrivals_test
 import (
 	"context"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 
 	"github.com/braidhq/braid/io/store/memory"
+	"github.com/braidhq/braid/io/store/pebble"
 	"github.com/braidhq/braid/testing/arrivals"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
@@ -19,7 +21,8 @@ import (
 const asOf = arrivals.Start + 10*60_000
 
 // The same events give the same profiles, byte for byte, in any order, in any partitions and bundles, with epochs cut anywhere,
-// whatever is replayed and whichever commits fail, with one worker or several at once. Effects have no gaps.
+// whatever is replayed and whichever commits fail, with one worker, several at once, or two consumers that both believe that all
+// partitions are theirs. Effects have no gaps.
 func TestAnyArrivalGivesTheSameProfiles(t *testing.T) {
 	for _, policy := range []identity.Policy{identity.KeepFirst, identity.MoveToLatest} {
 		t.Run(string(policy), func(t *testing.T) {
@@ -30,16 +33,62 @@ func TestAnyArrivalGivesTheSameProfiles(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				history := arrivals.History(t)
 				want := plainly(t, config, history)
-				for _, workers := range []int{1, 3} {
+				for _, r := range []run{{workers: 1}, {workers: 3}, {workers: 2, zombie: true}} {
 					s := arrivals.Draw(t, history)
-					got := faultily(t, config, s, workers, rapid.Uint64().Draw(t, "seed"))
-					if diff := cmp.Diff(want, got); diff != "" {
-						t.Fatalf("%d workers (-want +got):\n%s\n%s", workers, diff, s.Describe())
+					r.config, r.seed = config, rapid.Uint64().Draw(t, "seed")
+					if diff := cmp.Diff(want, r.apply(t, s)); diff != "" {
+						t.Fatalf("%d workers, zombie: %v (-want +got):\n%s\n%s", r.workers, r.zombie, diff, s.Describe())
 					}
 				}
 			})
 		})
 	}
+}
+
+// The same over a store on disk.
+func TestAnyArrivalOnDisk(t *testing.T) {
+	config, err := arrivals.Config(identity.MoveToLatest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := t.TempDir()
+	cases := 0
+	rapid.Check(t, func(t *rapid.T) {
+		if cases++; cases%20 != 1 { // opening a store takes a while
+			return
+		}
+		history := arrivals.History(t)
+		s := arrivals.Draw(t, history)
+		dir, err := os.MkdirTemp(parent, "store")
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func() update.Store {
+			store, err := pebble.Open(dir, pebble.Options{Durability: pebble.Process, MemTable: 1 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return store
+		}
+		store := open()
+		r := run{config: config, workers: 2, zombie: true, seed: rapid.Uint64().Draw(t, "seed")}
+		got := r.applyTo(t, s, store)
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := plainly(t, config, history)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("(-want +got):\n%s\n%s", diff, s.Describe())
+		}
+		store = open()
+		again := profiles(t, config, store)
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, again); diff != "" {
+			t.Fatalf("opened again (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // plainly applies a history in order, one event at a time, in one partition.
@@ -63,12 +112,19 @@ func profiles(t *rapid.T, config *update.Config, store update.Store) []string {
 	return all
 }
 
-// faultily applies a schedule with several workers at once, while one commit in ten fails, half of them after it was applied.
-func faultily(t *rapid.T, config *update.Config, s arrivals.Schedule, workers int, seed uint64) []string {
-	ctx := context.Background()
+// run is how a schedule is consumed.
+type run struct {
+	config  *update.Config
+	workers int
+	zombie  bool // whether another consumer has all partitions at the same time
+	seed    uint64
+}
+
+// apply consumes a schedule while one commit in ten fails, half of them after it was applied, and returns the profiles.
+func (r run) apply(t *rapid.T, s arrivals.Schedule) []string {
 	store := memory.New()
 	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(r.seed, 0))
 	store.SetFault(func(int, []update.Condition, []update.Write) memory.Fault {
 		mu.Lock()
 		defer mu.Unlock()
@@ -80,42 +136,60 @@ func faultily(t *rapid.T, config *update.Config, s arrivals.Schedule, workers in
 		}
 		return memory.None
 	})
+	return r.applyTo(t, s, store)
+}
+
+func (r run) applyTo(t *rapid.T, s arrivals.Schedule, store update.Store) []string {
+	ctx := context.Background()
 	s.End()
+	consumers := make([][]int, r.workers)
+	for p := range s.Partitions {
+		consumers[p%r.workers] = append(consumers[p%r.workers], p)
+		if r.zombie && p == 0 {
+			consumers = append(consumers, nil)
+		}
+		if r.zombie {
+			consumers[r.workers] = append(consumers[r.workers], p)
+		}
+	}
+	var mu sync.Mutex
 	var ledger arrivals.Ledger
 	var wait sync.WaitGroup
-	errs := make(chan error, workers)
-	for w := range workers {
-		var own []int
-		for p := w; p < len(s.Partitions); p += workers {
-			own = append(own, p)
-		}
+	errs := make(chan error, len(consumers))
+	for i, own := range consumers {
 		wait.Go(func() {
-			c := arrivals.Consumer{Config: config, Store: store, Random: rand.New(rand.NewPCG(seed, uint64(w+1)))}
+			var failed error
+			c := arrivals.Consumer{Config: r.config, Store: store, Random: rand.New(rand.NewPCG(r.seed, uint64(i+1)))}
 			c.Effects = func(effects []update.Effect) {
 				mu.Lock()
 				defer mu.Unlock()
 				if err := ledger.Add(effects); err != nil {
-					errs <- err
+					failed = err
 				}
 			}
 			if err := c.Consume(ctx, s, own); err != nil {
-				errs <- err
+				failed = err
+			}
+			if failed != nil {
+				errs <- failed
 			}
 		})
 	}
 	wait.Wait()
-	store.SetFault(nil)
+	if store, ok := store.(*memory.Store); ok {
+		store.SetFault(nil)
+	}
 	select {
 	case err := <-errs:
 		t.Fatal(err)
 	default:
 	}
-	progress, err := update.ReadProgress(ctx, store, config.Namespace)
+	progress, err := update.ReadProgress(ctx, store, r.config.Namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := ledger.Check(progress); err != nil {
 		t.Fatal(err)
 	}
-	return profiles(t, config, store)
+	return profiles(t, r.config, store)
 }
