@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/braidhq/braid/io/topics"
@@ -33,7 +34,7 @@ func (n *Node) startJobs(ctx context.Context) error {
 	d := n.options.Deployment
 	realtime := pipelines.RealtimeConfig{
 		Segment: file, Name: n.options.Segment.Name, Kafka: n.client, Store: d.StoreURL(),
-		Workers: d.Runner.Workers, MaxRecords: d.Runner.MaxRecords, MaxDelay: d.MaxDelay(),
+		Workers: d.Runner.Workers, MaxRecords: d.Runner.MaxRecords, MaxDelay: time.Duration(d.Runner.MaxDelay),
 	}
 	return n.startJob("realtime", func(s beam.Scope) { pipelines.Realtime(s, realtime) })
 }

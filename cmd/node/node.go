@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"os"
 	"time"
 
 	"github.com/braidhq/braid/cmd/deployment"
@@ -36,6 +36,8 @@ type Options struct {
 	Deployment *deployment.Config
 	Segment    *segment.Segment
 	Extensions extension.Set
+	// Hold keeps the pipelines from starting until Release is called.
+	Hold bool
 	// Now is the process's clock: receive time of what ingest takes, time of markers and ticks. Default time.Now.
 	Now func() time.Time
 	// Logger receives what operators should know. Default slog.Default.
@@ -84,10 +86,12 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 	}
 	defer func() {
 		if err != nil {
-			n.release()
+			n.free()
 		}
 	}()
-	for _, step := range []func(context.Context) error{n.startBroker, n.ensureTopics, n.openStore, n.startFigures, n.startParts, n.startJobs} {
+	for _, step := range []func(context.Context) error{
+		n.startBroker, n.ensureTopics, n.openStore, n.startFigures, n.startParts, n.startUnheld, n.publish,
+	} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -97,7 +101,7 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 
 func (n *Node) cleanup(f func()) { n.cleanups = append(n.cleanups, f) }
 
-func (n *Node) release() {
+func (n *Node) free() {
 	for i := len(n.cleanups) - 1; i >= 0; i-- {
 		n.cleanups[i]()
 	}
@@ -113,15 +117,11 @@ func (n *Node) startBroker(ctx context.Context) error {
 	n.cleanup(func() { lock.Release() })
 	n.client = d.Client()
 	if d.Kafka.Embedded != nil {
-		n.broker, err = embedded.StartBroker(ctx, embedded.Options{
-			Dir: filepath.Join(d.Data, "kafka"), Port: d.Kafka.Embedded.Port, Logger: n.options.Logger,
-			Durability: embedded.Durability(d.Kafka.Embedded.Durability),
-		})
-		if err != nil {
+		if n.broker, err = embedded.StartBroker(ctx, d.Broker(n.options.Logger)); err != nil {
 			return err
 		}
 		n.cleanup(func() { n.broker.Close() })
-		n.client.Brokers = n.broker.Addresses()
+		n.client = d.Client(n.broker.Addresses()...)
 	}
 	options, err := n.client.Options()
 	if err != nil {
@@ -192,6 +192,28 @@ func (n *Node) startParts(ctx context.Context) error {
 	return nil
 }
 
+func (n *Node) startUnheld(ctx context.Context) error {
+	if n.options.Hold {
+		return nil
+	}
+	return n.startJobs(ctx)
+}
+
+// Release starts the pipelines of a node that was started with Hold. It is called once, before Wait.
+func (n *Node) Release(ctx context.Context) error { return n.startJobs(ctx) }
+
+// publish leaves word in the data directory where the node can be reached.
+func (n *Node) publish(context.Context) error {
+	withdraw, err := n.options.Deployment.Publish(deployment.Endpoints{
+		Process: os.Getpid(), Segment: n.options.Segment.Name, HTTP: n.server.Address(), Kafka: n.client.Brokers,
+	})
+	if err != nil {
+		return err
+	}
+	n.cleanup(func() { withdraw() })
+	return nil
+}
+
 // segmentFile is the segment as the pipelines carry it.
 func (n *Node) segmentFile() (transforms.Segment, error) {
 	text, err := n.options.Segment.Canonical()
@@ -229,7 +251,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		}
 	}
 	close(n.stopped)
-	n.release()
+	n.free()
 	return errors.Join(errs...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/braidhq/braid/io/epochs"
 	"github.com/braidhq/braid/io/kafkaio"
@@ -45,7 +46,7 @@ func (n *Node) alignOffsets(ctx context.Context) error {
 func (n *Node) epochsConfig() epochs.Config {
 	name := n.options.Segment.Name
 	return epochs.Config{
-		Events: n.events, Epochs: epochsTopic(name), Interval: n.options.Deployment.EpochInterval(), Now: n.options.Now,
+		Events: n.events, Epochs: epochsTopic(name), Interval: time.Duration(n.options.Deployment.Epochs.Interval), Now: n.options.Now,
 		Logger: n.options.Logger,
 		Floor: func(ctx context.Context) (uint64, error) {
 			progress, err := update.ReadProgress(ctx, n.store, name)

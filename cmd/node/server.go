@@ -31,7 +31,7 @@ func (n *Node) startServer(options []kgo.Opt) (err error) {
 		routes = append(routes, serving.Route{Pattern: pattern, Handler: events})
 	}
 	n.server, err = serving.Listen(serving.Config{
-		Listen: n.options.Deployment.Listen, AllowRemote: n.options.Deployment.AllowRemote(), Metrics: n.metrics, Logger: n.options.Logger,
+		Listen: n.options.Deployment.Listen, AllowRemote: n.options.Deployment.ListenBeyondLoopback, Metrics: n.metrics, Logger: n.options.Logger,
 		Checks: []serving.Check{{Name: "broker", Run: n.admin.Ping}, {Name: "store", Run: n.checkStore}, {Name: "pipelines", Run: n.checkJobs}},
 	}, routes...)
 	return err
