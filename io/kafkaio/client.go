@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 
@@ -63,6 +64,11 @@ func (c Client) Validate() error {
 	if len(c.Brokers) == 0 {
 		return errors.New("kafkaio: no brokers given")
 	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			return fmt.Errorf("kafkaio: broker %q is not host:port: %w", b, err)
+		}
+	}
 	if t := c.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
 		return errors.New("kafkaio: a client certificate needs both cert_file and key_file")
 	}
@@ -79,8 +85,8 @@ func (c Client) Validate() error {
 	return kgo.ValidateOpts(kgo.SeedBrokers(c.Brokers...))
 }
 
-// connect makes a client; it dials nothing yet.
-func (c Client) connect(more ...kgo.Opt) (*kgo.Client, error) {
+// Options returns the settings for a client of one's own that reaches the same cluster in the same way.
+func (c Client) Options() ([]kgo.Opt, error) {
 	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.SoftwareNameAndVersion("beam-kafkaio", "1")}
 	id := c.ClientID
 	if id == "" {
@@ -100,6 +106,15 @@ func (c Client) connect(more ...kgo.Opt) (*kgo.Client, error) {
 			return nil, err
 		}
 		opts = append(opts, opt)
+	}
+	return opts, nil
+}
+
+// connect makes a client; it dials nothing yet.
+func (c Client) connect(more ...kgo.Opt) (*kgo.Client, error) {
+	opts, err := c.Options()
+	if err != nil {
+		return nil, err
 	}
 	cl, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
