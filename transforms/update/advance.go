@@ -28,7 +28,7 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 	progress := map[Partition]*partition{}
 	byBucket := &outboxes{byPartition: map[Partition]*outbox{}}
 	docs := NewDocuments()
-	l := loader{store: w.store, keys: w.keys, docs: docs}
+	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
 	need := Need{}
 	for _, due := range entries {
 		p := Partition{Topic: TopicDue, Partition: int32(dueBucket(due.Document))}
@@ -58,7 +58,7 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 			continue
 		}
 		p := Partition{Topic: TopicDue, Partition: int32(dueBucket(due.Document))}
-		if err := w.config.publishNow(f, e, byBucket.byPartition[p], traceDue, due.At); err != nil {
+		if err := w.config.publishNow(&f, e, byBucket.byPartition[p], traceDue, due.At); err != nil {
 			return result, err
 		}
 		result.Events++

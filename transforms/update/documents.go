@@ -21,14 +21,20 @@ type Documents struct {
 type entry struct {
 	*profile.Document
 	stored   bool
-	version  Version                       // of the header row
-	cells    map[identity.ID]Version       // of the cell rows, as loaded
-	header   bool                          // whether the header changed
-	changed  map[identity.ID]*profile.Cell // cells that changed
-	due      int64                         // PublishDue as stored
-	cause    *Input                        // the last event that touched it; nil when untouched
-	formerly identity.Identifier           // a former member, of a dissolved document
-	received int64                         // greatest receive time of those events
+	version  Version             // of the header row
+	cells    []cellRow           // as loaded
+	header   bool                // whether the header changed
+	changed  []*profile.Cell     // cells that changed
+	due      int64               // PublishDue as stored
+	cause    *Input              // the last event that touched it; nil when untouched
+	formerly identity.Identifier // a former member, of a dissolved document
+	received int64               // greatest receive time of those events
+}
+
+// cellRow is a cell as it lies in the store.
+type cellRow struct {
+	id      identity.ID
+	version Version
 }
 
 // NewDocuments returns an empty working set.
@@ -63,7 +69,7 @@ func (d *Documents) need(in *Input, n *Need) {
 // Put adds a document, loaded with all its cells, to the working set.
 func (d *Documents) Put(doc *profile.Document) { d.put(doc, 0, nil) }
 
-func (d *Documents) put(doc *profile.Document, version Version, cells map[identity.ID]Version) {
+func (d *Documents) put(doc *profile.Document, version Version, cells []cellRow) {
 	d.documents[doc.Key] = &entry{Document: doc, stored: version != 0, version: version, cells: cells, due: doc.PublishDue}
 }
 
@@ -100,16 +106,13 @@ func (d *Documents) move(config *Config, from, to *entry, members []identity.Ide
 	members = slices.Clone(members)
 	for _, c := range from.TakeCells(config.Rules, members) {
 		to.AddCell(c)
-		if version, ok := from.cells[c.ID]; ok {
-			if to.cells == nil {
-				to.cells = map[identity.ID]Version{}
-			}
-			to.cells[c.ID] = version
-			delete(from.cells, c.ID)
+		if i := slices.IndexFunc(from.cells, func(r cellRow) bool { return r.id == c.ID }); i >= 0 {
+			to.cells = append(to.cells, from.cells[i])
+			from.cells = slices.Delete(from.cells, i, i+1)
 		}
-		if changed, ok := from.changed[c.ID]; ok {
-			to.change(changed)
-			delete(from.changed, c.ID)
+		if i := slices.Index(from.changed, c); i >= 0 {
+			to.changed = append(to.changed, c)
+			from.changed = slices.Delete(from.changed, i, i+1)
 		}
 	}
 	from.Remove(members...)
@@ -132,10 +135,9 @@ func (d *Documents) dissolve(e *entry, member identity.Identifier, cause *Input)
 }
 
 func (e *entry) change(c *profile.Cell) {
-	if e.changed == nil {
-		e.changed = map[identity.ID]*profile.Cell{}
+	if !slices.Contains(e.changed, c) {
+		e.changed = append(e.changed, c)
 	}
-	e.changed[c.ID] = c
 }
 
 func (d *Documents) touch(e *entry, in *Input) {

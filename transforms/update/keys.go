@@ -18,11 +18,27 @@ func (k keyspace) key(kind byte, size int) []byte {
 	return append(b, '/', kind, '/')
 }
 
-func (k keyspace) identifier(id identity.ID) []byte { return append(k.key('i', len(id)), id[:]...) }
+// rowKeys makes the many keys of a bundle, in few pieces of memory.
+type rowKeys struct {
+	keyspace
+	free []byte
+}
 
-func (k keyspace) document(key profile.Key) []byte { return append(k.key('d', len(key)), key[:]...) }
+func (k *rowKeys) identifier(id identity.ID) []byte { return k.id('i', id) }
 
-func (k keyspace) cell(id identity.ID) []byte { return append(k.key('c', len(id)), id[:]...) }
+func (k *rowKeys) document(key profile.Key) []byte { return k.id('d', key) }
+
+func (k *rowKeys) cell(id identity.ID) []byte { return k.id('c', id) }
+
+func (k *rowKeys) id(kind byte, id [16]byte) []byte {
+	size := len(k.keyspace) + 3 + len(id)
+	if cap(k.free)-len(k.free) < size {
+		k.free = make([]byte, 0, max(size, 1024))
+	}
+	from := len(k.free)
+	k.free = append(append(append(k.free, k.keyspace...), '/', kind, '/'), id[:]...)
+	return k.free[from:len(k.free):len(k.free)]
+}
 
 func (k keyspace) progress(p Partition) []byte {
 	b := append(k.key('p', len(p.Topic)+5), p.Topic...)

@@ -13,7 +13,7 @@ import (
 // conflict.
 type loader struct {
 	store Store
-	keys  keyspace
+	keys  rowKeys
 	docs  *Documents
 }
 
@@ -124,7 +124,7 @@ func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing [
 		if doc == nil {
 			continue
 		}
-		versions := make(map[identity.ID]Version, counts[i])
+		versions := make([]cellRow, 0, counts[i])
 		for j, row := range rows[:counts[i]] {
 			if row.Version == 0 {
 				return nil, fmt.Errorf("cell %s: not there any more: %w", ids[j], ErrConflict)
@@ -134,7 +134,7 @@ func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing [
 				return nil, err
 			}
 			doc.Cells = append(doc.Cells, cell)
-			versions[cell.ID] = row.Version
+			versions = append(versions, cellRow{cell.ID, row.Version})
 		}
 		rows, ids = rows[counts[i]:], ids[counts[i]:]
 		l.docs.put(doc, headers[i].Version, versions)

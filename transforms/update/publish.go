@@ -27,7 +27,7 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 		switch {
 		case e.PublishDue != 0:
 		case e.Published == 0 || now-e.Published >= c.publishEvery():
-			if err := c.publishNow(f, e, outboxOf(e.cause), e.cause.Event.ID, now); err != nil {
+			if err := c.publishNow(&f, e, outboxOf(e.cause), e.cause.Event.ID, now); err != nil {
 				return err
 			}
 		default:

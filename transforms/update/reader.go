@@ -21,7 +21,10 @@ func NewReader(config *Config, store Store) *Reader {
 }
 
 // Folder returns what makes views of the documents that the reader finds.
-func (r *Reader) Folder() *profile.Folder { return r.config.folder() }
+func (r *Reader) Folder() *profile.Folder {
+	f := r.config.folder()
+	return &f
+}
 
 // KeyProfileID is the name under which Find takes a profile ID instead of a stitching key's value.
 const KeyProfileID = "profile_id"
@@ -48,7 +51,7 @@ func (r *Reader) Find(ctx context.Context, key, value string) (*profile.Document
 func (r *Reader) Document(ctx context.Context, id identity.ID) (*profile.Document, error) {
 	for attempt := 1; ; attempt++ {
 		docs := NewDocuments()
-		l := loader{store: r.store, keys: r.keys, docs: docs}
+		l := loader{store: r.store, keys: rowKeys{keyspace: r.keys}, docs: docs}
 		err := l.need(ctx, Need{Identifiers: []identity.ID{id}})
 		if isConflict(err) && attempt < attempts && ctx.Err() == nil {
 			continue
@@ -71,7 +74,7 @@ func (r *Reader) Documents(ctx context.Context) iter.Seq2[*profile.Document, err
 			for _, row := range rows {
 				key := profile.Key(row.Key[prefix:])
 				docs := NewDocuments()
-				l := loader{store: r.store, keys: r.keys, docs: docs}
+				l := loader{store: r.store, keys: rowKeys{keyspace: r.keys}, docs: docs}
 				if _, err := l.documents(ctx, []profile.Key{key}); err != nil && !isConflict(err) {
 					yield(nil, err)
 					return

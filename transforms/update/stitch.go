@@ -10,7 +10,7 @@ import (
 // stitch links the leader of one event with each other identifier that the event carried.
 type stitch struct {
 	config  *Config
-	folder  *profile.Folder
+	folder  profile.Folder
 	docs    *Documents
 	in      *Input
 	created bool // whether the leader was unknown before, and has met no known identifier yet

@@ -1,13 +1,12 @@
 package update
 
 import (
-	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
 )
 
 // transaction collects what one commit demands and writes.
 type transaction struct {
-	keys       keyspace
+	keys       rowKeys
 	conditions []Condition
 	writes     []Write
 }
@@ -36,8 +35,8 @@ func (t *transaction) documents(docs *Documents) error {
 	}
 	for _, e := range docs.documents {
 		t.demand(t.keys.document(e.Key), e.version)
-		for id, version := range e.cells {
-			t.demand(t.keys.cell(id), version)
+		for _, c := range e.cells {
+			t.demand(t.keys.cell(c.id), c.version)
 		}
 		if e.header {
 			header, err := e.MarshalHeader()
@@ -54,13 +53,13 @@ func (t *transaction) documents(docs *Documents) error {
 	return nil
 }
 
-func (t *transaction) cells(changed map[identity.ID]*profile.Cell) error {
-	for id, c := range changed {
+func (t *transaction) cells(changed []*profile.Cell) error {
+	for _, c := range changed {
 		row, err := c.Marshal()
 		if err != nil {
 			return err
 		}
-		t.write(t.keys.cell(id), row)
+		t.write(t.keys.cell(c.ID), row)
 	}
 	return nil
 }

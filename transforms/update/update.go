@@ -29,8 +29,8 @@ type Config struct {
 	PublishEvery int64
 }
 
-func (c *Config) folder() *profile.Folder {
-	return &profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, MaxListed: c.MaxListed}
+func (c *Config) folder() profile.Folder {
+	return profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, MaxListed: c.MaxListed}
 }
 
 func (c *Config) publishEvery() int64 {

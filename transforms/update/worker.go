@@ -111,7 +111,7 @@ func (w *Worker) apply(ctx context.Context, inputs []*Input) (Result, error) {
 		return result, err
 	}
 	docs := NewDocuments()
-	l := loader{store: w.store, keys: w.keys, docs: docs}
+	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
 	if err := l.inputs(ctx, fresh); err != nil {
 		return result, err
 	}
@@ -238,7 +238,7 @@ func (w *Worker) partition(ctx context.Context, p Partition, result *Result) (*p
 }
 
 func (w *Worker) commit(ctx context.Context, docs *Documents, progress map[Partition]*partition, outboxes *outboxes, result *Result, stale ...Due) error {
-	t := transaction{keys: w.keys}
+	t := transaction{keys: rowKeys{keyspace: w.keys}}
 	if err := t.documents(docs); err != nil {
 		return err
 	}
