@@ -1,0 +1,57 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/braidhq/braid/cmd/doctor"
+)
+
+func (p *program) doctorCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find out what is installed, reachable and misconfigured",
+		Long: `Look at the files, the data directory, the ports, the brokers, the store and the limits of the system, and say for each
+whether it is well, and what to do when it is not. Nothing is changed. Exit code 1 when something fails; a warning does not fail.`,
+		Example: "  braid doctor\n  braid doctor --config production.yaml\n  braid doctor --json",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			o := doctor.Options{Version: readBuild().Version, DeploymentFile: p.deploymentFile(), SegmentFile: p.segmentFile, Logger: p.logger}
+			o.Deployment, o.DeploymentError = p.loadDeployment()
+			o.Segment, o.SegmentError = p.loadSegment()
+			o.Compare = p.compareTopics
+			findings := doctor.Examine(c.Context(), o)
+			if err := c.Context().Err(); err != nil {
+				return err
+			}
+			if asJSON {
+				if err := printJSON(c.OutOrStdout(), struct {
+					Findings []doctor.Finding `json:"findings"`
+				}{findings}); err != nil {
+					return err
+				}
+			} else {
+				writeFindings(c.OutOrStdout(), findings)
+			}
+			if doctor.Failed(findings) {
+				return errFailed
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print for programs")
+	return c
+}
+
+func writeFindings(w io.Writer, findings []doctor.Finding) {
+	for _, f := range findings {
+		fmt.Fprintf(w, "%-4s  %-16s  %s\n", f.State, f.Subject, strings.ReplaceAll(f.Text, "\n", "\n"+strings.Repeat(" ", 24)))
+		if f.Next != "" {
+			fmt.Fprintf(w, "%24s-> %s\n", "", f.Next)
+		}
+	}
+}

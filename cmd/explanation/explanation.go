@@ -1,0 +1,115 @@
+// Package explanation tells what a profile was made of: in goes a document, out come the view of it, the links that hold it together,
+// and what each cell contributed in each epoch.
+package explanation
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/profile"
+	"github.com/braidhq/braid/transforms/segment"
+)
+
+// Explanation is a profile with what it was made of. Its JSON form is what GET /v1/profiles/{key}/{value}?explain=true answers.
+type Explanation struct {
+	Profile  json.RawMessage   `json:"profile"`  // the view in canonical form
+	Kinds    map[string]string `json:"kinds"`    // of the attributes, by name
+	Document string            `json:"document"` // name of the document, opaque
+	Links    []Link            `json:"links"`    // lightest first; the rest is a single identifier
+	Cells    []Cell            `json:"cells"`    // as the document holds them
+}
+
+// Link is why two identifiers belong together.
+type Link struct {
+	Leader string          `json:"leader"`
+	Other  string          `json:"other"`
+	Policy identity.Policy `json:"policy"`
+	At     string          `json:"at"`    // order time of the sighting that counts: the first under keep_first, else the latest
+	Event  string          `json:"event"` // its event ID
+}
+
+// Cell is what all events with one set of identifiers contributed.
+type Cell struct {
+	Leader      string   `json:"leader"`
+	Identifiers []string `json:"identifiers"`
+	Events      uint64   `json:"events"`
+	First       Sighting `json:"first"`
+	Last        Sighting `json:"last"`
+	Epochs      []Epoch  `json:"epochs"` // ascending
+}
+
+// Sighting is one event of a cell.
+type Sighting struct {
+	Time  string `json:"time"` // order time
+	Event string `json:"event"`
+}
+
+// Epoch is what one epoch added to a cell. Epochs that no batch tells apart any more stand together under the highest of them.
+type Epoch struct {
+	Epoch      uint64         `json:"epoch"`
+	Events     uint64         `json:"events"`
+	Attributes []Contribution `json:"attributes"` // in the order of their definitions; those without a contribution are left out
+}
+
+// Contribution is what an attribute would be if nothing else had happened.
+type Contribution struct {
+	Name  string          `json:"name"`
+	Value json.RawMessage `json:"value"`
+}
+
+// Explain explains a document at a moment (epoch milliseconds) under the rules of a segment. It fails only on a damaged accumulator.
+func Explain(s *segment.Segment, folder *profile.Folder, d *profile.Document, now int64) (*Explanation, error) {
+	view, err := folder.Fold(d, now)
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	e := &Explanation{Profile: view.AppendJSON(nil), Kinds: map[string]string{}, Document: hex.EncodeToString(d.Key[:]), Links: []Link{}, Cells: []Cell{}}
+	for name, definition := range s.File.Attributes {
+		e.Kinds[name] = definition.Kind
+	}
+	for _, edge := range d.Tree(s.Rules).Edges() {
+		e.Links = append(e.Links, Link{
+			Leader: edge.Leader.String(), Other: edge.Other.String(), Policy: edge.Policy, At: moment(edge.At), Event: edge.At.ID,
+		})
+	}
+	for _, c := range d.Cells {
+		cell, err := explainCell(s, c, now)
+		if err != nil {
+			return nil, fmt.Errorf("cell %s: %w", c.ID, err)
+		}
+		e.Cells = append(e.Cells, cell)
+	}
+	return e, nil
+}
+
+func explainCell(s *segment.Segment, c *profile.Cell, now int64) (Cell, error) {
+	out := Cell{
+		Leader: c.Leader(s.Rules).String(), Events: c.Events(),
+		First: Sighting{moment(c.First), c.First.ID}, Last: Sighting{moment(c.Last), c.Last.ID},
+	}
+	for _, id := range c.Identifiers {
+		out.Identifiers = append(out.Identifiers, id.String())
+	}
+	for _, b := range c.Buckets {
+		epoch := Epoch{Epoch: b.Epoch, Events: b.Events, Attributes: []Contribution{}}
+		results, err := s.Attributes.Results(now, b.States)
+		if err != nil {
+			return out, err
+		}
+		for _, r := range results {
+			if hash, ok := s.Attributes.Hash(r.Name); ok && b.States.Find(hash) != nil {
+				epoch.Attributes = append(epoch.Attributes, Contribution{r.Name, r.Value.AppendJSON(nil)})
+			}
+		}
+		out.Epochs = append(out.Epochs, epoch)
+	}
+	return out, nil
+}
+
+func moment(o event.Order) string {
+	return time.UnixMilli(o.Time).UTC().Format("2006-01-02T15:04:05.000Z")
+}

@@ -1,0 +1,135 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/braidhq/braid/cmd/deployment"
+	"github.com/braidhq/braid/io/kafkaio"
+	"github.com/braidhq/braid/io/topics"
+	"github.com/braidhq/braid/transforms/update"
+)
+
+func (p *program) topicsCommand() *cobra.Command {
+	var create, asJSON bool
+	c := &cobra.Command{
+		Use:   "topics",
+		Short: "Show the topics of the segment and how they differ from the plan, or create them",
+		Long: `Show every Kafka topic of the segment with its settings, whether it is there, and where it differs from the plan.
+
+With --create those that are missing are created; existing ones are never changed. 'braid run' does the same when it starts.`,
+		Example: `  braid topics
+  braid topics --create --config production.yaml
+  braid topics --json
+  braid topics accept events`,
+		Args: p.unknownCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, s, err := p.load()
+			if err != nil {
+				return err
+			}
+			specs, err := topics.Plan(s.Name, config.TopicOptions())
+			if err != nil {
+				return err
+			}
+			report, err := p.compareTopics(c.Context(), config, specs, create)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return topics.WriteJSON(c.OutOrStdout(), specs, &report)
+			}
+			if err := topics.WriteTable(c.OutOrStdout(), specs, &report); err != nil {
+				return err
+			}
+			if n := len(report.Missing); n > 0 {
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%d missing; braid topics --create creates them\n", n)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&create, "create", false, "create the topics that are missing")
+	c.Flags().BoolVar(&asJSON, "json", false, "print for programs")
+	c.AddCommand(p.acceptCommand())
+	return c
+}
+
+// compareTopics compares the plan with what is there, or makes it so.
+func (p *program) compareTopics(ctx context.Context, config *deployment.Config, specs []topics.Spec, create bool) (topics.Report, error) {
+	if _, err := os.Stat(config.KafkaDir()); config.Kafka.Embedded != nil && !create && errors.Is(err, os.ErrNotExist) {
+		var none topics.Report // looking does not make a data directory
+		for _, spec := range specs {
+			none.Missing = append(none.Missing, spec.Name)
+		}
+		return none, nil
+	}
+	client, release, err := p.reachKafka(ctx, config)
+	if err != nil {
+		return topics.Report{}, err
+	}
+	defer release()
+	admin, err := administrate(client)
+	if err != nil {
+		return topics.Report{}, err
+	}
+	defer admin.Close()
+	if create {
+		return topics.Ensure(ctx, admin, specs)
+	}
+	return topics.Compare(ctx, admin, specs)
+}
+
+// administrate returns an administrator's client.
+func administrate(client kafkaio.Client) (*kadm.Client, error) {
+	options, err := client.Options()
+	if err != nil {
+		return nil, err
+	}
+	return kadm.NewOptClient(append(options, kgo.DisableClientMetrics())...)
+}
+
+func (p *program) acceptCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "accept TOPIC",
+		Short: "Go on with a topic that was deleted and created again",
+		Long: `Go on with a topic that was deleted and created again: it will be applied from its beginning.
+
+The pipelines stop when they find another topic under the name of the one they have read, for the two have nothing to do with each
+other. Accepting the new one forgets how far the old one was applied; profiles stay as they are. Stop the node first.
+
+TOPIC is a full name, or its last part, such as events.`,
+		Example: "  braid topics accept events\n  braid topics accept braid.retail.events",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			config, s, err := p.load()
+			if err != nil {
+				return err
+			}
+			topic := args[0]
+			if !strings.Contains(topic, ".") {
+				topic = topics.Name(s.Name, topics.Kind(topic))
+			}
+			store, err := openStore(c.Context(), config)
+			if err != nil {
+				return err
+			}
+			n, err := update.AcceptTopic(c.Context(), store, s.Name, topic)
+			if err := errors.Join(err, store.Close()); err != nil {
+				return err
+			}
+			if n == 0 {
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: nothing of it has been applied, so there is nothing to forget\n", topic)
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: accepted; its %d partitions will be applied from their beginning\n", topic, n)
+			return err
+		},
+	}
+}
