@@ -354,3 +354,32 @@ func TestBoundedReadOverControlRecords(t *testing.T) {
 		})
 	}
 }
+
+func TestBoundedReadOverCompactedEnd(t *testing.T) {
+	k, c := cluster(t)
+	if err := k.CreateTopic("a", 1, map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "0", "min.cleanable.dirty.ratio": "0", "segment.bytes": "200"}); err != nil {
+		t.Fatal(err)
+	}
+	cl := kclient(t, c)
+	for i := range 20 {
+		key := []byte("k")
+		if i == 0 {
+			key = []byte("keep")
+		}
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "a", Key: key, Value: []byte{byte(i)}}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := newDriver(t, c, []string{"a"}, Bounded())
+	d.until(func() bool { return d.restriction(0).Resolved })
+	for range 3 { // the tombstone, and then nothing, takes the place of the records
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "a", Key: []byte("k")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		k.Compact()
+	}
+	d.until(func() bool { return false })
+	if len(d.got) != 1 || d.got[0].Offset != 0 {
+		t.Errorf("got %v", d.got)
+	}
+}
