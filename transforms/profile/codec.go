@@ -37,7 +37,7 @@ func (d *Document) MarshalHeader() ([]byte, error) {
 		cells = append(cells, c.ID[:]...)
 	}
 	m := profilepb.Document{
-		Format: Format, Members: flatten(d.Members), Cells: cells,
+		Format: Format, Members: appendFlat(make([]string, 0, 2*len(d.Members)), d.Members), Cells: cells,
 		Published: d.Published, PublishDue: d.PublishDue, PublishedAs: d.PublishedAs,
 	}
 	return m.MarshalVT()
@@ -69,18 +69,38 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 	}, cells, nil
 }
 
+// cellMessage is a cell's message with the room that most cells need, so that it is one piece of memory.
+type cellMessage struct {
+	cell        profilepb.Cell
+	first, last profilepb.Order
+	identifiers [8]string
+	buckets     [3]*profilepb.Bucket
+}
+
 // Marshal returns the cell's row.
 func (c *Cell) Marshal() ([]byte, error) {
-	m := profilepb.Cell{Format: Format, Identifiers: flatten(c.Identifiers), First: order(c.First), Last: order(c.Last), Seen: c.Seen}
-	for _, b := range c.Buckets {
-		m.Buckets = append(m.Buckets, &profilepb.Bucket{Epoch: b.Epoch, Events: b.Events, States: b.States.Append(nil)})
+	m := cellMessage{
+		first: profilepb.Order{Time: c.First.Time, Seq: c.First.Seq, Id: c.First.ID},
+		last:  profilepb.Order{Time: c.Last.Time, Seq: c.Last.Seq, Id: c.Last.ID},
 	}
-	return m.MarshalVT()
+	m.cell = profilepb.Cell{Format: Format, Identifiers: appendFlat(m.identifiers[:0], c.Identifiers), First: &m.first, Last: &m.last, Seen: c.Seen}
+	m.cell.Buckets = m.buckets[:0]
+	for _, b := range c.Buckets {
+		size := 1
+		for _, s := range b.States {
+			size += 10 + len(s.Data)
+		}
+		states := b.States.Append(make([]byte, 0, size))
+		m.cell.Buckets = append(m.cell.Buckets, &profilepb.Bucket{Epoch: b.Epoch, Events: b.Events, States: states})
+	}
+	return m.cell.MarshalVT()
 }
 
 // UnmarshalCell reads a cell's row. The cell keeps row.
 func UnmarshalCell(id identity.ID, row []byte) (*Cell, error) {
-	var m profilepb.Cell
+	var message cellMessage
+	m := &message.cell
+	m.First, m.Last, m.Identifiers, m.Buckets = &message.first, &message.last, message.identifiers[:0], message.buckets[:0]
 	if err := m.UnmarshalVTUnsafe(row); err != nil {
 		return nil, fmt.Errorf("cell %s: %w: %w", id, ErrDamaged, err)
 	}
@@ -106,8 +126,7 @@ func UnmarshalCell(id identity.ID, row []byte) (*Cell, error) {
 	return c, nil
 }
 
-func flatten(ids []identity.Identifier) []string {
-	flat := make([]string, 0, 2*len(ids))
+func appendFlat(flat []string, ids []identity.Identifier) []string {
 	for _, id := range ids {
 		flat = append(flat, id.Key, id.Value)
 	}
@@ -128,10 +147,6 @@ func unflatten(flat []string) ([]identity.Identifier, error) {
 		}
 	}
 	return ids, nil
-}
-
-func order(o event.Order) *profilepb.Order {
-	return &profilepb.Order{Time: o.Time, Seq: o.Seq, Id: o.ID}
 }
 
 func fromOrder(m *profilepb.Order) event.Order {
