@@ -372,7 +372,7 @@ func TestBoundedReadOverCompactedEnd(t *testing.T) {
 	}
 	d := newDriver(t, c, []string{"a"}, Bounded())
 	d.until(func() bool { return d.restriction(0).Resolved })
-	for range 3 { // the tombstone, and then nothing, takes the place of the records
+	for range 3 { // a tombstone behind the end takes the place of the records before it
 		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "a", Key: []byte("k")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
