@@ -189,8 +189,8 @@ func TestSupersededByAnEarlierIdentifier(t *testing.T) {
 	}
 }
 
-// What is due of a profile that is merged into another one is due of that one.
-func TestDueGoesWithAMerge(t *testing.T) {
+// What was due of a profile that is merged into another one is published with that one, at once or when that is due.
+func TestDueEndsWithAMerge(t *testing.T) {
 	s := newScene(t)
 	s.settled(s.event(0, "user_id:7 email:x"))
 	s.settled(s.event(100, "cookie:a"))
@@ -200,7 +200,7 @@ func TestDueGoesWithAMerge(t *testing.T) {
 	}
 	s.settled(s.event(300, "user_id:7 cookie:a"))
 	due := s.due()
-	if len(due) != 1 {
+	if len(due) != 1 || due[0].At != start+1000 {
 		t.Fatalf("due after: %v", due)
 	}
 	result, err := s.worker.Advance(t.Context(), due)

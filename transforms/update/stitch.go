@@ -104,9 +104,6 @@ func (s *stitch) merge(a, b *entry, link identity.Link) {
 	}
 	member := from.Members[0]
 	s.docs.move(s.config, from, into, from.Members)
-	if into.PublishDue == 0 {
-		into.PublishDue = from.PublishDue
-	}
 	s.docs.dissolve(from, member, s.in)
 	change.After = s.folder.ID(into.Document)
 	s.changes = append(s.changes, change)
