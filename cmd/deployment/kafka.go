@@ -15,7 +15,7 @@ type Kafka struct {
 	// Embedded is the broker in this process; nil when Brokers are given; default &Embedded{Durability: process}.
 	Embedded *Embedded `yaml:"embedded" json:"embedded,omitempty"`
 	// Brokers are the seed brokers of a cluster, HOST:PORT; default none.
-	Brokers []string `yaml:"brokers" json:"brokers,omitempty" jsonschema:"minItems=1,description=Seed brokers of a cluster\\, HOST:PORT."`
+	Brokers []Address `yaml:"brokers" json:"brokers,omitempty" jsonschema:"minItems=1,description=Seed brokers of a cluster\\, HOST:PORT."`
 	// TLS encrypts the connections to Brokers; default off.
 	TLS *TLS `yaml:"tls" json:"tls,omitempty" jsonschema:"description=Encrypts the connections to the brokers; {} trusts the system's certificate authorities."`
 	// SASL authenticates at Brokers; default off.
@@ -26,6 +26,18 @@ type Kafka struct {
 	Replicas int16 `yaml:"replicas" json:"replicas,omitempty" jsonschema:"minimum=1,description=Replicas of each partition\\, when topics are created in a cluster. Default: what the cluster does by default."`
 	// Retention says how much of the stream is kept.
 	Retention Retention `yaml:"retention" json:"retention,omitzero" jsonschema:"description=How much of each topic is kept; whichever ends first."`
+}
+
+// Address is HOST:PORT.
+type Address string
+
+// UnmarshalStrict reads a text. Within braces YAML takes HOST:PORT without quotes for a map.
+func (a *Address) UnmarshalStrict(v strict.Value) {
+	if v.Kind() == strict.Map {
+		v.Report("put it in quotes: 'kafka1:9092'", "HOST:PORT is needed, found a map")
+		return
+	}
+	v.Decode((*string)(a))
 }
 
 // Embedded is the broker in this process.
@@ -100,9 +112,11 @@ func (k *Kafka) UnmarshalStrict(v strict.Value) {
 // Client returns how to reach the cluster at Brokers, or instead at the given brokers, such as the addresses of the embedded one.
 // It holds references to secrets, not their values.
 func (c *Config) Client(brokers ...string) kafkaio.Client {
-	client := kafkaio.Client{Brokers: c.Kafka.Brokers, ClientID: "braid"}
-	if len(brokers) > 0 {
-		client.Brokers = brokers
+	client := kafkaio.Client{Brokers: brokers, ClientID: "braid"}
+	if len(brokers) == 0 {
+		for _, b := range c.Kafka.Brokers {
+			client.Brokers = append(client.Brokers, string(b))
+		}
 	}
 	if t := c.Kafka.TLS; t != nil {
 		client.TLS = &kafkaio.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}

@@ -97,8 +97,9 @@ func (v *validator) checkCluster() {
 		v.doc.Report("kafka.brokers", "for example ['kafka1:9092', 'kafka2:9092']", "no broker is named")
 	}
 	for i, broker := range k.Brokers {
-		if host, ok := address(broker, 1); (!ok || host == "") && !v.doc.Failed("kafka.brokers") {
-			v.doc.Report(strict.Path("kafka.brokers").Index(i), "for example kafka1:9092", "%q is not HOST:PORT", broker)
+		path := strict.Path("kafka.brokers").Index(i)
+		if host, ok := address(string(broker), 1); (!ok || host == "") && !v.doc.Failed(path) {
+			v.doc.Report(path, "for example kafka1:9092", "%q is not HOST:PORT", broker)
 		}
 	}
 	v.checkTLS(k.TLS)
