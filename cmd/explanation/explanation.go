@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/braidhq/braid/transforms/event"
@@ -20,7 +21,7 @@ type Explanation struct {
 	Kinds    map[string]string `json:"kinds"`    // of the attributes, by name
 	Document string            `json:"document"` // name of the document, opaque
 	Links    []Link            `json:"links"`    // lightest first; the rest is a single identifier
-	Cells    []Cell            `json:"cells"`    // as the document holds them
+	Cells    []Cell            `json:"cells"`    // by their first events
 }
 
 // Link is why two identifiers belong together.
@@ -76,7 +77,8 @@ func Explain(s *segment.Segment, folder *profile.Folder, d *profile.Document, no
 			Leader: edge.Leader.String(), Other: edge.Other.String(), Policy: edge.Policy, At: moment(edge.At), Event: edge.At.ID,
 		})
 	}
-	for _, c := range d.Cells {
+	cells := slices.SortedStableFunc(slices.Values(d.Cells), func(a, b *profile.Cell) int { return a.First.Compare(b.First) })
+	for _, c := range cells {
 		cell, err := explainCell(s, c, now)
 		if err != nil {
 			return nil, fmt.Errorf("cell %s: %w", c.ID, err)
