@@ -87,10 +87,14 @@ func (p *program) loadDeployment() (*deployment.Config, error) {
 
 // loadSegment returns what segment.yaml says. The error leads to ExitConfiguration.
 func (p *program) loadSegment() (*segment.Segment, error) {
-	s, err := segment.Load(p.segmentFile)
+	data, err := os.ReadFile(p.segmentFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; name the file with --segment", err)
 	}
+	if err != nil {
+		return nil, configurationError{fmt.Errorf("segment: %w", err)}
+	}
+	s, err := segment.Parse(p.segmentFile, data)
 	if err != nil {
 		return nil, configurationError{err}
 	}

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -39,15 +38,6 @@ type Segment struct {
 // Hash identifies the content of a segment: the SHA-256, in hexadecimal, of its canonical form. Comments, the order of fields and
 // defaults written out do not change it.
 type Hash string
-
-// Load reads and compiles the file at path. Mistakes in it come as strict.Errors.
-func Load(path string) (*Segment, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("segment: %w", err)
-	}
-	return Parse(path, data)
-}
 
 // Parse compiles the content of a file; file is the name that errors carry. The error is of type strict.Errors.
 func Parse(file string, data []byte) (*Segment, error) {
