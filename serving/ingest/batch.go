@@ -59,7 +59,7 @@ type Result struct {
 
 // ResultError says why an event was not accepted.
 type ResultError struct {
-	Code   string `json:"code"` // not_an_object, too_large, unavailable
+	Code   string `json:"code"` // not_an_object, too_large, unavailable; with Config.Apply also refused, failed, bad_event, unknown_table
 	Detail string `json:"detail"`
 	Field  string `json:"field,omitempty"` // where in the request, "events[3]"
 }
@@ -71,39 +71,81 @@ const codeUnavailable = "unavailable"
 type batch struct {
 	mu      sync.Mutex
 	results []Result
-	records []*kgo.Record // nil where the event was refused
-	left    int
+	sent    []sent
+	waiting []int         // by event: records that the broker has not confirmed
+	left    int           // records that the broker has not answered for
 	settled chan struct{} // closed when the broker has answered for every record
 	failure error         // the first one that was the broker's
+}
+
+// sent is a record with the event it was made from.
+type sent struct {
+	event  int
+	record *kgo.Record
 }
 
 // records makes the Kafka records of a request.
 func (h *Handler) records(table string, events []gjson.Result) *batch {
 	now := h.config.Now().UnixMilli()
-	received := strconv.AppendInt(nil, now, 10)
-	b := &batch{results: make([]Result, len(events)), records: make([]*kgo.Record, len(events)), settled: make(chan struct{})}
+	b := &batch{results: make([]Result, len(events)), waiting: make([]int, len(events)), settled: make(chan struct{})}
+	b.sent = make([]sent, 0, len(events))
 	for i, raw := range events {
 		if !raw.IsObject() {
-			b.results[i].Error = refused("not_an_object", "an event must be a JSON object", i)
+			b.refuse(i, &ResultError{Code: "not_an_object", Detail: "an event must be a JSON object"})
 			continue
 		}
-		s := stamp(raw, table, now, i)
+		s := stamp(raw, table, now, i, h.config.Apply != nil)
 		b.results[i].EventID = s.id
-		if len(s.value) > h.config.EventBytes {
-			b.results[i].Error = refused("too_large", fmt.Sprintf("an event may have %d bytes, this one has %d", h.config.EventBytes, len(s.value)), i)
+		if refusal := h.tooLarge(s.value); refusal != nil {
+			b.refuse(i, refusal)
 			continue
 		}
-		b.records[i] = &kgo.Record{
-			Topic: h.config.Topic, Key: recordKey(h.config.Route(table, s.value)), Value: s.value,
-			Headers: []kgo.RecordHeader{
-				{Key: event.HeaderReceived, Value: received},
-				{Key: event.HeaderSource, Value: []byte(h.config.Source)},
-				{Key: event.HeaderSeq, Value: strconv.AppendUint(nil, s.seq, 10)},
-			},
+		if h.config.Apply == nil {
+			b.add(i, h.record(table, s.value, now, h.config.Source, s.seq))
+			continue
 		}
-		b.left++
+		records, refusal := h.apply(table, s, now)
+		if refusal != nil {
+			b.refuse(i, refusal)
+			continue
+		}
+		b.results[i].Accepted = len(records) == 0 // it was dropped on purpose
+		for _, record := range records {
+			b.add(i, record)
+		}
 	}
 	return b
+}
+
+// tooLarge refuses an event that is.
+func (h *Handler) tooLarge(value []byte) *ResultError {
+	if len(value) <= h.config.EventBytes {
+		return nil
+	}
+	return &ResultError{Code: "too_large", Detail: fmt.Sprintf("an event may have %d bytes, this one has %d", h.config.EventBytes, len(value))}
+}
+
+func (h *Handler) record(table string, value []byte, now int64, source string, seq uint64) *kgo.Record {
+	return &kgo.Record{
+		Topic: h.config.Topic, Key: recordKey(h.config.Route(table, value)), Value: value,
+		Headers: []kgo.RecordHeader{
+			{Key: event.HeaderReceived, Value: strconv.AppendInt(nil, now, 10)},
+			{Key: event.HeaderSource, Value: []byte(source)},
+			{Key: event.HeaderSeq, Value: strconv.AppendUint(nil, seq, 10)},
+		},
+	}
+}
+
+func (b *batch) add(i int, record *kgo.Record) {
+	b.sent = append(b.sent, sent{i, record})
+	b.waiting[i]++
+	b.left++
+}
+
+// refuse notes why an event is not accepted.
+func (b *batch) refuse(i int, why *ResultError) {
+	why.Field = "events[" + strconv.Itoa(i) + "]"
+	b.results[i].Accepted, b.results[i].Error = false, why
 }
 
 // recordKey leaves events without an identifier without a key: any partition will do for them.
@@ -114,10 +156,6 @@ func recordKey(identifier string) []byte {
 	return []byte(identifier)
 }
 
-func refused(code, detail string, index int) *ResultError {
-	return &ResultError{Code: code, Detail: detail, Field: "events[" + strconv.Itoa(index) + "]"}
-}
-
 // send produces the records. settled is called when the client has let go of all of them, be it long after the request has ended.
 func (h *Handler) send(b *batch, settled func()) {
 	if b.left == 0 {
@@ -125,14 +163,11 @@ func (h *Handler) send(b *batch, settled func()) {
 		close(b.settled)
 		return
 	}
-	for i, record := range b.records {
-		if record == nil {
-			continue
-		}
-		h.producer.TryProduce(context.Background(), record, func(_ *kgo.Record, err error) {
+	for _, s := range b.sent {
+		h.producer.TryProduce(context.Background(), s.record, func(_ *kgo.Record, err error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.settle(i, err)
+			b.settle(s.event, err)
 			if b.left--; b.left == 0 {
 				settled()
 				close(b.settled)
@@ -141,14 +176,17 @@ func (h *Handler) send(b *batch, settled func()) {
 	}
 }
 
+// settle takes the broker's answer for one record of an event, which is accepted when all of them are confirmed.
 func (b *batch) settle(i int, err error) {
 	switch {
 	case err == nil:
-		b.results[i].Accepted, b.results[i].Error = true, nil
+		if b.waiting[i]--; b.waiting[i] == 0 {
+			b.results[i].Accepted = true
+		}
 	case errors.Is(err, kerr.MessageTooLarge):
-		b.results[i].Error = refused("too_large", "the broker takes no event of this size", i)
+		b.refuse(i, &ResultError{Code: "too_large", Detail: "the broker takes no event of this size"})
 	default:
-		b.results[i].Error = refused(codeUnavailable, "the broker has not confirmed this event; send it again with the same event_id", i)
+		b.refuse(i, &ResultError{Code: codeUnavailable, Detail: "the broker has not confirmed this event; send it again with the same event_id"})
 		if b.failure == nil {
 			b.failure = err
 		}

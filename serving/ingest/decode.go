@@ -81,11 +81,12 @@ type stamped struct {
 	id    string
 	seq   uint64
 	value []byte
+	rest  []byte // fields that a draft has no place for, each as `,"name":value`; only when it is asked for
 }
 
 // stamp rewrites an event (a JSON object) with event_id, table and time in front; all other fields follow as they came. Of a field given
 // twice, of these three, the first counts.
-func stamp(event gjson.Result, table string, now int64, index int) stamped {
+func stamp(event gjson.Result, table string, now int64, index int, withRest bool) stamped {
 	s := stamped{seq: uint64(index)}
 	var id, at gjson.Result
 	value := make([]byte, 0, len(event.Raw)+len(table)+96)
@@ -109,10 +110,14 @@ func stamp(event gjson.Result, table string, now int64, index int) stamped {
 				s.seq = n
 			}
 		}
+		from := len(rest)
 		rest = append(rest, ',')
 		rest = append(rest, key.Raw...)
 		rest = append(rest, ':')
 		rest = append(rest, field.Raw...)
+		if withRest && key.Str != "identifiers" && key.Str != "properties" && key.Str != "context" {
+			s.rest = append(s.rest, rest[from:]...)
+		}
 		return true
 	})
 	value = append(value, `{"event_id":`...)

@@ -7,6 +7,10 @@
 // the headers received (this process's clock, set once), source, and seq, the event's place in the request (or its own field seq).
 // Nothing a client sends becomes a header, so it cannot write markers.
 //
+// With Config.Apply each event passes through functions of the company's own on its way. An event that became several has one
+// result: it is accepted when all of them are confirmed, also when it became none. They are the events ID, ID/1, ID/2 and so on, so
+// that a retry gives the same ones. An error refuses the one event, with its text.
+//
 // An answer other than 200 means that not all events are certain to have arrived: send the same events again, with the
 // same event_id, and duplicates are recognized. 503 answers carry the results too, so that assigned IDs can be kept.
 package ingest
@@ -21,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/braidhq/braid/serving/problem"
+	"github.com/braidhq/braid/transforms/event"
 )
 
 // Patterns are where the Handler belongs in a http.ServeMux: clients differ in the trailing slash, and many take no redirect.
@@ -35,6 +40,10 @@ type Config struct {
 	// Route returns the record key, "key:value" of the event's leading identifier, or "" when it has none. The event is JSON, only lent
 	// for the call. Required.
 	Route func(table string, event []byte) string
+	// Apply is what events pass through after ID, table and time are known; it is called concurrently. Default: nothing, at no cost.
+	Apply ApplyFunc
+	// Limits say what Apply is called for: events that Decode accepts. Default event.Limits.
+	Limits event.Limits
 	// Source is the header that names where events came from. Default "http".
 	Source string
 	// Events is the largest number of events in one request. Default 500.
