@@ -92,7 +92,8 @@ func (e *examination) holder(dir string, exists bool) {
 	switch {
 	case errors.Is(err, embedded.ErrLocked):
 		e.running = true
-		e.say("data directory", OK, "", "%v", err)
+		text, _, _ := strings.Cut(err.Error(), ";") // what comes after it is advice for those who want the directory
+		e.say("data directory", OK, "", "%s", text)
 	case err != nil:
 		e.say("data directory", Fail, "", "%v", err)
 	default:
