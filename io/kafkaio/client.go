@@ -201,6 +201,7 @@ func readExpanded(name string) ([]byte, error) {
 	}
 	return b, nil
 }
+
 // pool shares clients between the DoFn instances of a process, counted by key. A client is closed with its last user;
 // whoever asks for it meanwhile waits for the close and gets a new one.
 type pool[T any] struct {
