@@ -31,6 +31,8 @@ type Config struct {
 	// Store holds the real-time state: pebble:, memory:NAME or another registered URL; default pebble:, which lies under Data and
 	// is as durable as the embedded broker. See StoreURL.
 	Store string `yaml:"store" json:"store,omitempty" jsonschema:"default=pebble:,description=Where real-time state is kept: 'pebble:' (under the data directory)\\, 'pebble:DIRECTORY?durability=fsync&memtable=64MiB&cache=128MiB' or 'memory:NAME'."`
+	// Prepare says what the prepare job reads; default nothing.
+	Prepare Prepare `yaml:"prepare" json:"prepare,omitzero" jsonschema:"description=The prepare job: records of raw topics become events."`
 	// Epochs says how the stream is cut.
 	Epochs Epochs `yaml:"epochs" json:"epochs,omitzero" jsonschema:"description=How the stream is cut into epochs."`
 }

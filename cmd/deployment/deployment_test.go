@@ -264,7 +264,7 @@ func TestSchema(t *testing.T) {
 	}
 	for _, name := range []string{
 		"kafka_word", "embedded_port", "embedded_durability", "sasl_mechanism", "sasl_password", "sasl_user", "partitions", "retention_form",
-		"runner_unknown", "runner_later", "runner_options", "sections_later", "unknown_fields", "brokers_quotes",
+		"runner_unknown", "runner_later", "runner_options", "prepare_none", "prepare_twice", "sections_later", "unknown_fields", "brokers_quotes",
 	} {
 		data, err := os.ReadFile(filepath.Join("testdata", name+".bad.yml"))
 		if err != nil {

@@ -80,6 +80,15 @@ func (s Set) Register() error {
 	return nil
 }
 
+// TransformNames returns the names of the transforms, in their order.
+func (s Set) TransformNames() []string {
+	var names []string
+	for _, t := range s.Transforms {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // Apply passes one event through all event functions, each taking what the one before it returned. The error names the function.
 func (s Set) Apply(d event.Draft) ([]event.Draft, error) {
 	drafts := []event.Draft{d}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -22,11 +23,11 @@ func (n *Node) startFigures(context.Context) error {
 	n.cleanup(transforms.Observe(n.figures.observe))
 	n.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "braid", Name: "bundles_failing", Help: "Bundles whose last try failed and that will be tried again.",
-	}, func() float64 { return float64(len(n.failing())) }))
+	}, func() float64 { return float64(len(n.failing())) }), gauges{n}, buildInfo())
 	return nil
 }
 
-func (n *Node) startJobs(ctx context.Context) error {
+func (n *Node) startJobs(context.Context) error {
 	file, err := n.segmentFile()
 	if err != nil {
 		return err
@@ -36,7 +37,14 @@ func (n *Node) startJobs(ctx context.Context) error {
 		Segment: file, Name: n.options.Segment.Name, Kafka: n.client, Store: d.StoreURL(),
 		Workers: d.Runner.Workers, MaxRecords: d.Runner.MaxRecords, MaxDelay: time.Duration(d.Runner.MaxDelay),
 	}
-	return n.startJob("realtime", func(s beam.Scope) { pipelines.Realtime(s, realtime) })
+	if err := n.startJob("realtime", func(s beam.Scope) { pipelines.Realtime(s, realtime) }); err != nil || len(d.Prepare.Topics) == 0 {
+		return err
+	}
+	prepare := pipelines.PrepareConfig{Segment: file, Name: n.options.Segment.Name, Kafka: n.client, Topics: d.RawTopics()}
+	for _, t := range n.options.Extensions.Transforms {
+		prepare.Transforms = append(prepare.Transforms, pipelines.Transform{Name: t.Name, Apply: t.Func})
+	}
+	return n.startJob("prepare", func(s beam.Scope) { pipelines.Prepare(s, prepare) })
 }
 
 func (n *Node) startJob(name string, build func(beam.Scope)) error {
@@ -49,13 +57,22 @@ func (n *Node) startJob(name string, build func(beam.Scope)) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.jobs = append(n.jobs, job{name: name, engine: engine})
 	return nil
 }
 
+// running returns the jobs that were started.
+func (n *Node) running() []job {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.jobs)
+}
+
 func (n *Node) failing() []direct.Failure {
 	var all []direct.Failure
-	for _, j := range n.jobs {
+	for _, j := range n.running() {
 		all = append(all, j.engine.Failing()...)
 	}
 	return all

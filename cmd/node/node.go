@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/braidhq/braid/cmd/deployment"
@@ -55,6 +57,7 @@ type Node struct {
 	producer *kgo.Client
 	store    update.Store
 	reader   *update.Reader
+	mu       sync.Mutex // guards jobs
 	jobs     []job
 	server   *serving.Server
 	figures  *Figures
@@ -90,7 +93,7 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		n.startBroker, n.ensureTopics, n.openStore, n.startFigures, n.startParts, n.startUnheld, n.publish,
+		n.checkPrepare, n.startBroker, n.openStore, n.ensureTopics, n.alignOffsets, n.startFigures, n.startParts, n.startUnheld, n.publish,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -146,7 +149,40 @@ func (n *Node) ensureTopics(ctx context.Context) error {
 	for _, d := range report.Differences {
 		n.options.Logger.Warn("topic differs from what it should be", "difference", fmt.Sprint(d))
 	}
-	return nil
+	return n.ensureRaw(ctx, specs)
+}
+
+// ensureRaw makes sure that the raw topics are there. In the embedded broker they are created like the topic of events; in a cluster
+// they belong to others, who decide on their settings.
+func (n *Node) ensureRaw(ctx context.Context, specs []topics.Spec) error {
+	d := n.options.Deployment
+	if len(d.Prepare.Topics) == 0 {
+		return nil
+	}
+	raw, err := topics.Find(specs, topics.Events)
+	if err != nil {
+		return err
+	}
+	raw.Purpose = "raw records, input of the prepare job"
+	var all []topics.Spec
+	for _, raw.Name = range d.RawTopics() {
+		all = append(all, raw)
+	}
+	admin := kadm.NewClient(n.admin)
+	if d.Kafka.Embedded != nil {
+		_, err := topics.Ensure(ctx, admin, all)
+		return err
+	}
+	report, err := topics.Compare(ctx, admin, all)
+	if err == nil && len(report.Missing) > 0 {
+		err = fmt.Errorf("raw topics are missing: %s; create them, or take them out of prepare.topics in braid.yaml", strings.Join(report.Missing, ", "))
+	}
+	return err
+}
+
+// checkPrepare refuses a deployment whose prepare job cannot work.
+func (n *Node) checkPrepare(context.Context) error {
+	return n.options.Deployment.CheckPrepare(n.options.Segment.Name, n.options.Extensions.TransformNames())
 }
 
 func (n *Node) openStore(ctx context.Context) error {
@@ -157,7 +193,7 @@ func (n *Node) openStore(ctx context.Context) error {
 	n.cleanup(func() { store.Close() })
 	n.store = store
 	n.reader = update.NewReader(n.options.Segment.Config(), store)
-	return n.alignOffsets(ctx)
+	return n.claim(ctx)
 }
 
 // startParts starts what runs beside the pipelines: the marker controller and the HTTP server.
@@ -222,8 +258,9 @@ func (n *Node) segmentFile() (transforms.Segment, error) {
 
 // Wait returns when the node has ended: nil after Stop, else what broke for good.
 func (n *Node) Wait() error {
-	failed := make(chan error, len(n.jobs))
-	for _, j := range n.jobs {
+	jobs := n.running()
+	failed := make(chan error, len(jobs))
+	for _, j := range jobs {
 		go func() {
 			if err := j.engine.Wait(); err != nil && !errors.Is(err, direct.ErrCancelled) {
 				failed <- fmt.Errorf("%s: %w", j.name, err)
@@ -244,7 +281,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	var errs []error
 	n.stopping()
 	errs = append(errs, n.parts.Wait())
-	for _, j := range n.jobs {
+	for _, j := range n.running() {
 		if err := j.engine.Drain(ctx); err != nil && !errors.Is(err, direct.ErrCancelled) {
 			j.engine.Cancel()
 			errs = append(errs, fmt.Errorf("%s: %w", j.name, err))

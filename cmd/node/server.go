@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/braidhq/braid/cmd/explanation"
 	"github.com/braidhq/braid/serving"
 	"github.com/braidhq/braid/serving/ingest"
 	"github.com/braidhq/braid/serving/profiles"
@@ -19,10 +20,14 @@ func (n *Node) startServer(options []kgo.Opt) (err error) {
 	}
 	n.cleanup(n.producer.Close)
 	config := n.options.Segment.Config()
-	events, err := ingest.New(ingest.Config{
-		Topic: n.events, Route: config.RecordKey, Now: n.options.Now, Metrics: n.metrics, Logger: n.options.Logger,
+	incoming := ingest.Config{
+		Topic: n.events, Route: config.RecordKey, Now: n.options.Now, Metrics: n.metrics, Logger: n.options.Logger, Limits: config.Limits,
 		Table: func(name string) bool { _, ok := config.Tables[name]; return ok },
-	}, n.producer)
+	}
+	if len(n.options.Extensions.Events) > 0 {
+		incoming.Apply = n.options.Extensions.Apply
+	}
+	events, err := ingest.New(incoming, n.producer)
 	if err != nil {
 		return err
 	}
@@ -42,7 +47,22 @@ func (n *Node) checkStore(ctx context.Context) error {
 	return err
 }
 
+// checkJobs says that every pipeline runs, and without a bundle that fails.
 func (n *Node) checkJobs(context.Context) error {
+	jobs := n.running()
+	if len(jobs) == 0 {
+		return errors.New("not started yet")
+	}
+	for _, j := range jobs {
+		select {
+		case <-j.engine.Done():
+			if err := j.engine.Wait(); err != nil {
+				return fmt.Errorf("%s has ended: %w", j.name, err)
+			}
+			return fmt.Errorf("%s has ended", j.name)
+		default:
+		}
+	}
 	for _, f := range n.failing() {
 		return fmt.Errorf("%s has failed %d times since %s: %w", f.Step, f.Attempts, f.Since.Format("15:04:05"), f.Err)
 	}
@@ -50,8 +70,8 @@ func (n *Node) checkJobs(context.Context) error {
 }
 
 // lookup finds a profile by an identifier or, under the key "profile_id", by any profile ID ever given out.
-func (n *Node) lookup(ctx context.Context, key, value string) ([]byte, bool, error) {
-	doc, err := n.reader.Find(ctx, key, value)
+func (n *Node) lookup(ctx context.Context, q profiles.Query) ([]byte, bool, error) {
+	doc, err := n.reader.Find(ctx, q.Key, q.Value)
 	if err != nil || doc == nil {
 		var unknown *identity.RefusedError
 		if errors.As(err, &unknown) {
@@ -59,7 +79,16 @@ func (n *Node) lookup(ctx context.Context, key, value string) ([]byte, bool, err
 		}
 		return nil, false, err
 	}
-	view, err := n.reader.Folder().Fold(doc, n.options.Now().UnixMilli())
+	now := n.options.Now().UnixMilli()
+	if q.Explain {
+		e, err := explanation.Explain(n.options.Segment, n.reader.Folder(), doc, now)
+		if err != nil {
+			return nil, false, err
+		}
+		body, err := json.Marshal(e)
+		return body, err == nil, err
+	}
+	view, err := n.reader.Folder().Fold(doc, now)
 	if err != nil {
 		return nil, false, err
 	}

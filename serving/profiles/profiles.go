@@ -1,10 +1,12 @@
-// Package profiles answers what is known about a person: GET /v1/profiles/{key}/{value} in, the profile as JSON out.
+// Package profiles answers what is known about a person: GET /v1/profiles/{key}/{value} in, the profile as JSON out; with
+// ?explain=true what it was made of.
 package profiles
 
 import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/braidhq/braid/serving/problem"
@@ -16,19 +18,23 @@ const Pattern = "GET /v1/profiles/{key}/{value}"
 // maxIdentifier is the longest key or value that is looked up, in bytes.
 const maxIdentifier = 1024
 
-// Lookup finds the profile that an identifier belongs to and returns it as JSON. It normalizes the value by the key's rules. It is
-// safe for concurrent use.
+// Query is what is asked.
+type Query struct {
+	Key, Value string // an identifier, as it came; the value is not normalized
+	Explain    bool   // what the profile was made of, instead of the profile
+}
+
+// Lookup finds the profile that an identifier belongs to and returns the answer as JSON. It normalizes the value by the key's rules.
+// It is safe for concurrent use.
 type Lookup interface {
-	Lookup(ctx context.Context, key, value string) (profile []byte, found bool, err error)
+	Lookup(ctx context.Context, q Query) (answer []byte, found bool, err error)
 }
 
 // LookupFunc is a Lookup made of a function.
-type LookupFunc func(ctx context.Context, key, value string) (profile []byte, found bool, err error)
+type LookupFunc func(ctx context.Context, q Query) (answer []byte, found bool, err error)
 
 // Lookup calls f.
-func (f LookupFunc) Lookup(ctx context.Context, key, value string) ([]byte, bool, error) {
-	return f(ctx, key, value)
-}
+func (f LookupFunc) Lookup(ctx context.Context, q Query) ([]byte, bool, error) { return f(ctx, q) }
 
 // NewHandler returns the handler. Failed look-ups go to the log; neither it nor the answer holds the identifier's value, which may be
 // personal data.
@@ -43,17 +49,24 @@ type handler struct {
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	key, value := r.PathValue("key"), r.PathValue("value")
-	if len(key) > maxIdentifier || len(value) > maxIdentifier || strings.ContainsRune(key+value, 0) {
+	q := Query{Key: r.PathValue("key"), Value: r.PathValue("value")}
+	if len(q.Key) > maxIdentifier || len(q.Value) > maxIdentifier || strings.ContainsRune(q.Key+q.Value, 0) {
 		problem.New(http.StatusBadRequest, "bad_identifier", "key and value have at most 1024 bytes each, and no zero byte").Write(w)
 		return
 	}
-	profile, found, err := h.lookup.Lookup(r.Context(), key, value)
+	if text := r.URL.Query().Get("explain"); text != "" {
+		var err error
+		if q.Explain, err = strconv.ParseBool(text); err != nil {
+			problem.New(http.StatusBadRequest, "bad_parameter", "explain is true or false").Write(w)
+			return
+		}
+	}
+	profile, found, err := h.lookup.Lookup(r.Context(), q)
 	switch {
 	case r.Context().Err() != nil: // the client is gone
 		return
 	case err != nil:
-		h.logger.Error("profiles: lookup failed", "key", key, "error", err)
+		h.logger.Error("profiles: lookup failed", "key", q.Key, "error", err)
 		problem.RetryAfter(w, 0)
 		problem.New(http.StatusServiceUnavailable, "unavailable", "the profile store did not answer; try again").Write(w)
 	case !found:

@@ -15,11 +15,13 @@ import (
 )
 
 func TestLookup(t *testing.T) {
-	lookup := profiles.LookupFunc(func(_ context.Context, key, value string) ([]byte, bool, error) {
+	lookup := profiles.LookupFunc(func(_ context.Context, q profiles.Query) ([]byte, bool, error) {
 		switch {
-		case key == "broken":
+		case q.Key == "broken":
 			return nil, false, errors.New("disk full")
-		case key == "email" && value == "x/y@z.example":
+		case q.Explain && q.Key == "email":
+			return []byte(`{"profile":{"profile_id":"p1"}}`), true, nil
+		case q.Key == "email" && q.Value == "x/y@z.example":
 			return []byte(`{"profile_id":"p1"}`), true, nil
 		}
 		return nil, false, nil
@@ -32,6 +34,11 @@ func TestLookup(t *testing.T) {
 		body         string // or the code of a problem
 	}{
 		"found":       {"GET", "/v1/profiles/email/x%2Fy@z.example", 200, `{"profile_id":"p1"}`},
+		"explained":   {"GET", "/v1/profiles/email/x?explain=true", 200, `{"profile":{"profile_id":"p1"}}`},
+		"explained 1": {"GET", "/v1/profiles/email/x?explain=1", 200, `{"profile":{"profile_id":"p1"}}`},
+		"plain":       {"GET", "/v1/profiles/email/x%2Fy@z.example?explain=false", 200, `{"profile_id":"p1"}`},
+		"why unknown": {"GET", "/v1/profiles/cookie/x?explain=true", 404, "unknown_profile"},
+		"odd":         {"GET", "/v1/profiles/email/x?explain=perhaps", 400, "bad_parameter"},
 		"unknown":     {"GET", "/v1/profiles/email/a@b.example", 404, "unknown_profile"},
 		"failed":      {"GET", "/v1/profiles/broken/x", 503, "unavailable"},
 		"too long":    {"GET", "/v1/profiles/email/" + strings.Repeat("a", 1025), 400, "bad_identifier"},
