@@ -18,15 +18,13 @@ import (
 // alignOffsets makes the consumer group begin where the store's progress stands. The store is the truth: offsets of a group that ran
 // ahead of it, as after a store was restored from a backup, would lose what lies between.
 func (n *Node) alignOffsets(ctx context.Context) error {
-	progress, err := update.ReadProgress(ctx, n.store, n.options.Segment.Name)
+	progress, err := n.Progress(ctx)
 	if err != nil {
 		return err
 	}
-	offsets := map[int32]int64{}
+	offsets := make(map[int32]int64, len(progress))
 	for p, at := range progress {
-		if p.Topic == n.events {
-			offsets[p.Partition] = at.NextOffset
-		}
+		offsets[p] = at.NextOffset
 	}
 	group := pipelines.GroupRealtime(n.options.Segment.Name)
 	if len(offsets) == 0 {
@@ -56,14 +54,12 @@ func (n *Node) epochsConfig() epochs.Config {
 			}
 			return highest, err
 		},
-		NextDue: func(ctx context.Context) (int64, bool, error) { return update.NextDue(ctx, n.store, name) },
+		NextDue: n.NextDue,
 		Clocks: func(ctx context.Context) (map[int32]int64, error) {
-			progress, err := update.ReadProgress(ctx, n.store, name)
-			clocks := map[int32]int64{}
+			progress, err := n.Progress(ctx)
+			clocks := make(map[int32]int64, len(progress))
 			for p, at := range progress {
-				if p.Topic == n.events {
-					clocks[p.Partition] = at.Clock
-				}
+				clocks[p] = at.Clock
 			}
 			return clocks, err
 		},
@@ -79,4 +75,21 @@ func (n *Node) wake(ctx context.Context, controller *epochs.Controller) error {
 	}
 	partitions := slices.Sorted(maps.Keys(details[n.events].Partitions))
 	return controller.Tick(ctx, partitions, n.options.Now().UnixMilli())
+}
+
+// Progress returns how far the topic of events has been applied, by partition.
+func (n *Node) Progress(ctx context.Context) (map[int32]update.Progress, error) {
+	all, err := update.ReadProgress(ctx, n.store, n.options.Segment.Name)
+	events := make(map[int32]update.Progress, len(all))
+	for p, at := range all {
+		if p.Topic == n.events {
+			events[p.Partition] = at
+		}
+	}
+	return events, err
+}
+
+// NextDue returns the earliest time at which anything is due, in epoch milliseconds, and false when nothing is.
+func (n *Node) NextDue(ctx context.Context) (int64, bool, error) {
+	return update.NextDue(ctx, n.store, n.options.Segment.Name)
 }
