@@ -115,8 +115,8 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestProfileGetAsksTheNode(t *testing.T) {
 	view := `{"profile_id":"p1","identifiers":[{"key":"email","value":"a b/c@x.de"}],"events":3,"attributes":{"n":1}}`
-	handler := profiles.NewHandler(profiles.LookupFunc(func(_ context.Context, key, value string) ([]byte, bool, error) {
-		return []byte(view), key == "email" && value == "a b/c@x.de", nil
+	handler := profiles.NewHandler(profiles.LookupFunc(func(_ context.Context, q profiles.Query) ([]byte, bool, error) {
+		return []byte(view), q.Key == "email" && q.Value == "a b/c@x.de", nil
 	}), nil)
 	mux := http.NewServeMux()
 	mux.Handle(profiles.Pattern, handler)
