@@ -34,6 +34,9 @@ GET  /healthz, /readyz, /metrics  for operators`,
 			if err != nil {
 				return err
 			}
+			if err := d.CheckPrepare(s.Name, p.extensions.TransformNames()); err != nil {
+				return configurationError{err}
+			}
 			return p.runNode(c.Context(), d, s)
 		},
 	}

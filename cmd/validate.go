@@ -103,12 +103,18 @@ func (p *program) judgeSegment() verdict {
 func (p *program) judgeDeployment() verdict {
 	v := verdict{Kind: "braid", File: p.deploymentFile()}
 	c, err := p.loadDeployment()
+	if s, segmentErr := p.loadSegment(); err == nil && segmentErr == nil {
+		err = c.CheckPrepare(s.Name, p.extensions.TransformNames())
+	}
 	if v.Mistakes, v.Valid = mistakes(err), err == nil; v.Valid {
 		stream := fmt.Sprintf("brokers %v", c.Kafka.Brokers)
 		if c.Kafka.Embedded != nil {
 			stream = "embedded broker"
 		}
 		v.Summary = fmt.Sprintf("%s, runner %s, store %s, data in %s, HTTP on %s", stream, c.Runner.Kind, c.Store, c.Data, c.Listen)
+		if raw := c.RawTopics(); len(raw) > 0 {
+			v.Summary += fmt.Sprintf(", prepares %v", raw)
+		}
 	}
 	return v
 }

@@ -72,7 +72,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.Start(ctx, node.Options{Deployment: d, Segment: s, Extensions: o.Extensions, Now: clock.Now, Logger: o.Logger, Hold: true})
+	extensions := o.Extensions
+	extensions.Transforms = nil // there are no raw topics
+	n, err := node.Start(ctx, node.Options{Deployment: d, Segment: s, Extensions: extensions, Now: clock.Now, Logger: o.Logger, Hold: true})
 	if err != nil {
 		return err
 	}
