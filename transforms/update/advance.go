@@ -145,9 +145,10 @@ func ReadProgress(ctx context.Context, store Store, namespace string) (map[Parti
 	}
 }
 
-// AcceptTopic forgets the progress of a topic that was deleted and created again, so that it is applied from its beginning. It
-// returns the number of partitions forgotten.
-func AcceptTopic(ctx context.Context, store Store, namespace, topic string) (int, error) {
+// AcceptTopic makes progress possible in a topic that was deleted and created again, which is then applied from its beginning, or
+// that lost records, which are then skipped. It returns how many partitions go on elsewhere than where they stood. No pipeline may
+// run on the store meanwhile.
+func AcceptTopic(ctx context.Context, store Store, namespace, topic string, log Log) (int, error) {
 	k := keyspace(namespace)
 	all, err := ReadProgress(ctx, store, namespace)
 	if err != nil {
@@ -155,10 +156,11 @@ func AcceptTopic(ctx context.Context, store Store, namespace, topic string) (int
 	}
 	var writes []Write
 	for p, progress := range all {
-		if p.Topic != topic {
+		accepted := log.accept(p.Partition, progress)
+		if p.Topic != topic || accepted == progress {
 			continue
 		}
-		row, err := Progress{Epoch: progress.Epoch, Clock: progress.Clock, NextEffect: progress.NextEffect}.marshal()
+		row, err := accepted.marshal()
 		if err != nil {
 			return 0, err
 		}

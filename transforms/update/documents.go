@@ -34,6 +34,7 @@ type entry struct {
 // cellRow is a cell as it lies in the store.
 type cellRow struct {
 	id      identity.ID
+	home    profile.Key // the document it lies beside
 	version Version
 }
 
@@ -109,9 +110,10 @@ func (d *Documents) move(config *Config, from, to *entry, members []identity.Ide
 		if i := slices.IndexFunc(from.cells, func(r cellRow) bool { return r.id == c.ID }); i >= 0 {
 			to.cells = append(to.cells, from.cells[i])
 			from.cells = slices.Delete(from.cells, i, i+1)
+			to.change(c) // its row moves
 		}
 		if i := slices.Index(from.changed, c); i >= 0 {
-			to.changed = append(to.changed, c)
+			to.change(c)
 			from.changed = slices.Delete(from.changed, i, i+1)
 		}
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // Rows of the store: namespace / kind / id. The kinds are i identifier -> document, d document, c cell, p progress, t due entry,
-// o outbox. Numbers in keys are big endian, so that rows sort by them.
+// o outbox. Numbers in keys are big endian, so that rows sort by them. The cells of a document lie side by side, for they are read
+// together: their keys begin with the document's.
 type keyspace string
 
 func (k keyspace) key(kind byte, size int) []byte {
@@ -24,19 +25,21 @@ type rowKeys struct {
 	free []byte
 }
 
-func (k *rowKeys) identifier(id identity.ID) []byte { return k.id('i', id) }
+func (k *rowKeys) identifier(id identity.ID) []byte { return k.row('i', id[:], nil) }
 
-func (k *rowKeys) document(key profile.Key) []byte { return k.id('d', key) }
+func (k *rowKeys) document(key profile.Key) []byte { return k.row('d', key[:], nil) }
 
-func (k *rowKeys) cell(id identity.ID) []byte { return k.id('c', id) }
+func (k *rowKeys) cell(document profile.Key, id identity.ID) []byte {
+	return k.row('c', document[:], id[:])
+}
 
-func (k *rowKeys) id(kind byte, id [16]byte) []byte {
-	size := len(k.keyspace) + 3 + len(id)
+func (k *rowKeys) row(kind byte, id, within []byte) []byte {
+	size := len(k.keyspace) + 3 + len(id) + len(within)
 	if cap(k.free)-len(k.free) < size {
 		k.free = make([]byte, 0, max(size, 1024))
 	}
 	from := len(k.free)
-	k.free = append(append(append(k.free, k.keyspace...), '/', kind, '/'), id[:]...)
+	k.free = append(append(append(append(k.free, k.keyspace...), '/', kind, '/'), id...), within...)
 	return k.free[from:len(k.free):len(k.free)]
 }
 

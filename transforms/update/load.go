@@ -113,7 +113,7 @@ func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing [
 		loaded[i], counts[i] = doc, len(cells)
 		for _, id := range cells {
 			ids = append(ids, id)
-			cellKeys = append(cellKeys, l.keys.cell(id))
+			cellKeys = append(cellKeys, l.keys.cell(wanted[i], id))
 		}
 	}
 	rows, err := l.store.Get(ctx, cellKeys)
@@ -134,7 +134,7 @@ func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing [
 				return nil, err
 			}
 			doc.Cells = append(doc.Cells, cell)
-			versions = append(versions, cellRow{cell.ID, row.Version})
+			versions = append(versions, cellRow{cell.ID, doc.Key, row.Version})
 		}
 		rows, ids = rows[counts[i]:], ids[counts[i]:]
 		l.docs.put(doc, headers[i].Version, versions)

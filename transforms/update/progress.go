@@ -2,6 +2,8 @@ package update
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/profile"
@@ -103,4 +105,52 @@ func (p *Progress) mark(m *event.Marker) {
 		p.Epoch.Current = max(p.Epoch.Current, m.Epoch)
 		p.Epoch.Oldest = max(p.Epoch.Oldest, m.Oldest)
 	}
+}
+
+// Log is what a topic holds at a moment: by partition the first offset, and the one after the last.
+type Log struct {
+	TopicID    [16]byte
+	Start, End map[int32]int64
+}
+
+// LostRecordsError says that a topic lacks records: some were deleted before they were applied, or the broker lost the last ones.
+type LostRecordsError struct {
+	Partition  Partition
+	Next       int64 // the offset to be applied next
+	Start, End int64 // what the log holds
+}
+
+// Error tells what happened and how to go on.
+func (e *LostRecordsError) Error() string {
+	what := fmt.Sprintf("%d records were deleted before they were applied (up to offset %d)", e.Start-e.Next, e.Start)
+	if e.Next >= e.Start {
+		what = fmt.Sprintf("the broker lost the last %d records that had been applied (from offset %d)", e.Next-e.End, e.End)
+	}
+	return fmt.Sprintf("%s: %s; 'braid topics accept %s' makes Braid go on with what is there", e.Partition, what, e.Partition.Topic)
+}
+
+// Check reports why a topic cannot go on being applied where the progress of its partitions stands: a *TopicChangedError, a
+// *LostRecordsError, or nil.
+func (l Log) Check(topic string, progress map[int32]Progress) error {
+	for _, n := range slices.Sorted(maps.Keys(progress)) {
+		p, at := Partition{Topic: topic, Partition: n}, progress[n]
+		start, end := l.Start[n], l.End[n]
+		switch {
+		case at.NextOffset == 0:
+		case at.TopicID != l.TopicID:
+			return &TopicChangedError{Partition: p, Applied: at.TopicID, Found: l.TopicID}
+		case at.NextOffset < start || at.NextOffset > end:
+			return &LostRecordsError{Partition: p, Next: at.NextOffset, Start: start, End: end}
+		}
+	}
+	return nil
+}
+
+// accept moves progress to where it can go on in a log: to its beginning in another topic, into its bounds in the same one.
+func (l Log) accept(partition int32, at Progress) Progress {
+	if at.TopicID != l.TopicID {
+		return Progress{Epoch: at.Epoch, Clock: at.Clock, NextEffect: at.NextEffect}
+	}
+	at.NextOffset = min(max(at.NextOffset, l.Start[partition]), l.End[partition])
+	return at
 }

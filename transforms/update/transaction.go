@@ -1,9 +1,5 @@
 package update
 
-import (
-	"github.com/braidhq/braid/transforms/profile"
-)
-
 // transaction collects what one commit demands and writes.
 type transaction struct {
 	keys       rowKeys
@@ -36,7 +32,11 @@ func (t *transaction) documents(docs *Documents) error {
 	for _, e := range docs.documents {
 		t.demand(t.keys.document(e.Key), e.version)
 		for _, c := range e.cells {
-			t.demand(t.keys.cell(c.id), c.version)
+			key := t.keys.cell(c.home, c.id)
+			t.demand(key, c.version)
+			if c.home != e.Key {
+				t.write(key, nil)
+			}
 		}
 		if e.header {
 			header, err := e.MarshalHeader()
@@ -45,7 +45,7 @@ func (t *transaction) documents(docs *Documents) error {
 			}
 			t.write(t.keys.document(e.Key), header)
 		}
-		if err := t.cells(e.changed); err != nil {
+		if err := t.cells(e); err != nil {
 			return err
 		}
 		t.due(e, e.PublishDue)
@@ -53,13 +53,13 @@ func (t *transaction) documents(docs *Documents) error {
 	return nil
 }
 
-func (t *transaction) cells(changed []*profile.Cell) error {
-	for _, c := range changed {
+func (t *transaction) cells(e *entry) error {
+	for _, c := range e.changed {
 		row, err := c.Marshal()
 		if err != nil {
 			return err
 		}
-		t.write(t.keys.cell(c.ID), row)
+		t.write(t.keys.cell(e.Key, c.ID), row)
 	}
 	return nil
 }

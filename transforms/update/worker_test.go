@@ -188,10 +188,14 @@ func TestTopicCreatedAgain(t *testing.T) {
 	if text := err.Error(); !strings.Contains(text, topic+"/2 was deleted and created again") || !strings.Contains(text, "'braid topics accept "+topic+"'") {
 		t.Errorf("message %q", text)
 	}
-	if n, err := update.AcceptTopic(t.Context(), s.store, "test", "another"); n != 0 || err != nil {
+	log := update.Log{TopicID: [16]byte{10}, Start: map[int32]int64{2: 0}, End: map[int32]int64{2: 100}}
+	if err := log.Check(topic, map[int32]update.Progress{2: before[update.Partition{Topic: topic, Partition: 2}]}); !errors.As(err, &changed) {
+		t.Errorf("the check says %v", err)
+	}
+	if n, err := update.AcceptTopic(t.Context(), s.store, "test", "another", log); n != 0 || err != nil {
 		t.Errorf("accepting another topic: %d, %v", n, err)
 	}
-	if n, err := update.AcceptTopic(t.Context(), s.store, "test", topic); n != 1 || err != nil {
+	if n, err := update.AcceptTopic(t.Context(), s.store, "test", topic, log); n != 1 || err != nil {
 		t.Fatalf("accepting: %d partitions, %v", n, err)
 	}
 	if got := s.settled(in); got.Events != 1 {
@@ -209,6 +213,50 @@ func TestTopicCreatedAgain(t *testing.T) {
 	}
 	if s.views("cookie:a") != 2 {
 		t.Errorf("%d views", s.views("cookie:a"))
+	}
+}
+
+// Records that are gone, at either end of a log, are noticed, and skipped only when somebody said so.
+func TestLostRecords(t *testing.T) {
+	p := update.Partition{Topic: topic, Partition: 2}
+	for _, c := range []struct {
+		name             string
+		start, end, want int64
+		message          string
+	}{
+		{"nothing", 0, 2, 2, ""},
+		{"deleted before they were applied", 5, 9, 5, "3 records were deleted before they were applied"},
+		{"lost by the broker", 0, 1, 1, "lost the last 1 records"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t)
+			s.settled(s.event(0, "cookie:a"), s.event(1, "cookie:a"))
+			before, err := update.ReadProgress(t.Context(), s.store, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			log := update.Log{TopicID: before[p].TopicID, Start: map[int32]int64{2: c.start}, End: map[int32]int64{2: c.end}}
+			err = log.Check(topic, map[int32]update.Progress{2: before[p]})
+			var lost *update.LostRecordsError
+			switch {
+			case c.message == "" && err != nil:
+				t.Errorf("error %v", err)
+			case c.message != "" && (!errors.As(err, &lost) || !strings.Contains(err.Error(), c.message) || !strings.Contains(err.Error(), "'braid topics accept "+topic+"'")):
+				t.Errorf("error %v, want one with %q", err, c.message)
+			}
+			if _, err := update.AcceptTopic(t.Context(), s.store, "test", topic, log); err != nil {
+				t.Fatal(err)
+			}
+			after, err := update.ReadProgress(t.Context(), s.store, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := before[p]
+			want.NextOffset = c.want
+			if diff := cmp.Diff(want, after[p]); diff != "" {
+				t.Errorf("progress (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

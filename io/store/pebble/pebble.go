@@ -128,7 +128,7 @@ func libraryOptions(o Options, g *gate) *lsm.Options {
 	out := &lsm.Options{
 		FS:                          files{FS: o.FS, gate: g, skipLogSync: o.Durability == Process},
 		Logger:                      libraryLogger{g},
-		CacheSize:                   o.Cache,
+		CacheSize:                   o.Cache + 2*o.MemTable, // the library takes the memory of memtables out of the cache
 		MemTableSize:                uint64(o.MemTable),
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       2,
@@ -147,6 +147,7 @@ func libraryOptions(o Options, g *gate) *lsm.Options {
 	out.TargetFileSizes[0] = 8 << 20
 	for i := range out.Levels {
 		out.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		out.Levels[i].IndexBlockSize = 256 << 10 // one level of index, or every read of a row reads two blocks more
 	}
 	return out
 }

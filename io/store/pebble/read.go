@@ -26,10 +26,16 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([]update.Row, error) {
 	if err := s.gate.broken(); err != nil {
 		return nil, err
 	}
+	s.commitMu.Lock()
+	flips := s.recent.flips
+	s.commitMu.Unlock()
 	rows, err := s.get(keys)
 	if err != nil {
 		return nil, s.readError(err)
 	}
+	s.commitMu.Lock()
+	s.recent.learn(rows, flips)
+	s.commitMu.Unlock()
 	absent := slices.ContainsFunc(rows, func(r update.Row) bool { return r.Version == 0 })
 	return rows, s.await(ctx, s.flights.seen(rows, absent))
 }

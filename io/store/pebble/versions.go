@@ -55,10 +55,11 @@ func (v *versions) take(db *lsm.DB) (update.Version, error) {
 	return update.Version(v.next - 1), nil
 }
 
-// recentVersions remembers the versions of the rows written last, deleted ones included as 0. Two generations: when the young one
-// is full it becomes the old one, which is forgotten.
+// recentVersions remembers the versions of the rows written or read last, absent ones included as 0. Two generations: when the young
+// one is full it becomes the old one, which is forgotten. The caller of its methods holds commitMu.
 type recentVersions struct {
 	limit      int
+	flips      int // how often the young one became the old one
 	young, old map[string]update.Version
 }
 
@@ -77,6 +78,20 @@ func (r *recentVersions) get(key []byte) (update.Version, bool) {
 func (r *recentVersions) put(key []byte, v update.Version) {
 	if len(r.young) >= r.limit {
 		r.old, r.young = r.young, make(map[string]update.Version, r.limit)
+		r.flips++
 	}
 	r.young[string(key)] = v
+}
+
+// learn remembers rows as they were read after the given number of flips. One that was written since then is still remembered itself,
+// unless there were two flips; then nothing is known of what was read.
+func (r *recentVersions) learn(rows []update.Row, flips int) {
+	for _, row := range rows {
+		if r.flips > flips+1 {
+			return
+		}
+		if _, ok := r.get(row.Key); !ok {
+			r.put(row.Key, row.Version)
+		}
+	}
 }
