@@ -28,9 +28,9 @@ func (v *View) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `,"events":`...)
 	dst = strconv.AppendUint(dst, v.Events, 10)
 	dst = append(dst, `,"first_seen":`...)
-	dst = AppendTime(dst, v.First)
+	dst = appendSeen(dst, v.First, v.Events)
 	dst = append(dst, `,"last_seen":`...)
-	dst = AppendTime(dst, v.Last)
+	dst = appendSeen(dst, v.Last, v.Events)
 	dst = append(dst, `,"attributes":{`...)
 	for i, result := range v.Attributes {
 		if i > 0 {
@@ -52,12 +52,20 @@ func (s *Sighted) appendJSON(dst []byte) []byte {
 	dst = append(dst, `,"value":`...)
 	dst = AppendText(dst, s.Value)
 	dst = append(dst, `,"first_seen":`...)
-	dst = AppendTime(dst, s.First.Time)
+	dst = appendSeen(dst, s.First.Time, s.Events)
 	dst = append(dst, `,"last_seen":`...)
-	dst = AppendTime(dst, s.Last.Time)
+	dst = appendSeen(dst, s.Last.Time, s.Events)
 	dst = append(dst, `,"events":`...)
 	dst = strconv.AppendUint(dst, s.Events, 10)
 	return append(dst, '}')
+}
+
+// appendSeen appends the time of the first or last of some events; nobody saw an identifier whose events all belong to another profile.
+func appendSeen(dst []byte, ms int64, events uint64) []byte {
+	if events == 0 {
+		return append(dst, "null"...)
+	}
+	return AppendTime(dst, ms)
 }
 
 // AppendText appends a JSON text the way encoding/json writes it.

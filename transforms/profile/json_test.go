@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
 	"pgregory.net/rapid"
 )
@@ -47,4 +48,14 @@ func TestAppendTime(t *testing.T) {
 			t.Fatalf("%d is written %s, want %s", ms, got, want)
 		}
 	})
+}
+
+// A person of whom nothing was seen, for all that was seen belongs to others, was not seen in 1970.
+func TestNothingSeen(t *testing.T) {
+	v := profile.View{Identifiers: []profile.Sighted{{Identifier: identity.Identifier{Key: "user_id", Value: "7"}}}}
+	want := `{"profile_id":"aaaaaaaaaaaaaaaaaaaaaaaaaa","identifiers":[{"key":"user_id","value":"7","first_seen":null,"last_seen":null,` +
+		`"events":0}],"events":0,"first_seen":null,"last_seen":null,"attributes":{}}`
+	if got := string(v.AppendJSON(nil)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

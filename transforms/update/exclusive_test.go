@@ -46,7 +46,7 @@ func people(events []sighting, profileKey string) []string {
 		}
 	}
 	for _, e := range events {
-		for _, other := range e.ids[1:] {
+		for _, other := range slices.Sorted(slices.Values(e.ids[1:])) { // links of one event weigh the same: their names decide
 			a, b := person[e.ids[0]], person[other]
 			if a == b || values(a) > 0 && values(b) > 0 {
 				continue

@@ -46,6 +46,9 @@ func (s *stitch) run() []IdentityChange {
 		a, b := s.docs.of(leaderID), s.docs.of(s.in.IDs[i+1])
 		switch {
 		case a == b:
+		case b == nil && other.Key == s.config.Rules.ProfileKey() && s.rooted(a):
+			s.create(a)
+			s.contest(a, s.root(other, s.in.IDs[i+1]), link)
 		case b == nil:
 			s.extend(a, link, s.in.IDs[i+1])
 		case s.rooted(a) && s.rooted(b):
@@ -72,6 +75,16 @@ func (s *stitch) create(a *entry) {
 		}
 	}
 	s.changes = append(s.changes, change)
+}
+
+// root makes a document of its own for a value of the profile key that nobody has, carried by an event whose leader belongs to another
+// value. Its events, if any, are those that the contest for the leader gives it.
+func (s *stitch) root(identifier identity.Identifier, id identity.ID) *entry {
+	e := s.docs.found(id)
+	s.docs.join(e, identifier, id)
+	s.docs.touch(e, s.in)
+	s.changes = append(s.changes, IdentityChange{Kind: ProfileCreated, After: id, Moved: []identity.Identifier{identifier}})
+	return e
 }
 
 // extend adds an identifier that nobody has.
