@@ -112,6 +112,23 @@ func TestRejectedRecord(t *testing.T) {
 	if len(large.Value) != event.RejectedBytes || large.Replayable() || large.Trace != "braid.retail.events/3/42" {
 		t.Errorf("kept %d bytes, replayable %v, trace %s", len(large.Value), large.Replayable(), large.Trace)
 	}
+	// Whatever a record of 4 MiB holds, a topic that takes 4 MiB takes what is kept of it, once more with its key as the record's.
+	stuffed := record("{")
+	for name, fill := range map[string]func(){
+		"a key":        func() { stuffed.Key = []byte(strings.Repeat("\x00", 4<<20)) },
+		"a header":     func() { stuffed.Headers = []event.Header{{Key: strings.Repeat("\x00", 4<<20)}} },
+		"many headers": func() { stuffed.Headers = make([]event.Header, 1<<20) },
+		"just enough":  func() { stuffed.Key = []byte(strings.Repeat("\x00", event.RejectedHeadBytes)) },
+	} {
+		stuffed.Key, stuffed.Headers = nil, nil
+		fill()
+		stuffed.Value = []byte(strings.Repeat("x", event.RejectedBytes))
+		kept := event.Reject(stuffed, &event.Rejection{Reason: event.TooLarge})
+		b, err := kept.Encode()
+		if size := len(b) + len(kept.Key); err != nil || size > 2<<20 || kept.Replayable() != (name == "just enough") {
+			t.Errorf("%s: %d bytes, replayable %v, %v", name, size, kept.Replayable(), err)
+		}
+	}
 	for _, bad := range []string{``, `{"v":2}`} {
 		if _, err := event.DecodeRejected([]byte(bad)); err == nil {
 			t.Errorf("%q was accepted", bad)

@@ -64,8 +64,12 @@ func (r *Rejection) Fix() string { return fixes[r.Reason] }
 // RejectedVersion is the format version of RejectedRecord.
 const RejectedVersion = 1
 
-// RejectedBytes is how much of an original value a RejectedRecord keeps.
-const RejectedBytes = 1 << 20
+// RejectedBytes is how much of an original value a RejectedRecord keeps, and RejectedHeadBytes how much of its key and headers together:
+// whatever a record holds, the broker takes the rejected one.
+const (
+	RejectedBytes     = 1 << 20
+	RejectedHeadBytes = 64 << 10
+)
 
 // RejectedRecord is the value of a record of the topic rejected: the reason, and the original so that it can be replayed.
 // Binary parts are base64 in JSON.
@@ -84,6 +88,9 @@ type RejectedRecord struct {
 	Headers   []RejectedHeader `json:"headers,omitempty"`
 	Value     []byte           `json:"value"`       // at most RejectedBytes
 	Bytes     int              `json:"value_bytes"` // length of the original value; more than len(Value) when it was cut
+	// HeadBytes is the size of the original key and headers together, 16 bytes more for each header, where that is more than
+	// RejectedHeadBytes: the key was cut to that length then, and the headers were left out.
+	HeadBytes int `json:"head_bytes,omitempty"`
 }
 
 // RejectedHeader is one header of the original record.
@@ -100,8 +107,13 @@ func Reject(r Record, why *Rejection) RejectedRecord {
 		Key: r.Key, Value: r.Value[:min(len(r.Value), RejectedBytes)], Bytes: len(r.Value),
 		Trace: r.Topic + "/" + strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10),
 	}
+	head := len(r.Key)
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, RejectedHeader(h))
+		head += len(h.Key) + len(h.Value) + 16
+	}
+	if head > RejectedHeadBytes {
+		out.HeadBytes, out.Headers, out.Key = head, nil, r.Key[:min(len(r.Key), RejectedHeadBytes)]
 	}
 	probe := Event{Raw: r.Value}
 	if id := probe.Field("event_id"); id.Str != "" && len(id.Str) <= MaxID {
@@ -123,7 +135,7 @@ func receivedOf(r Record) int64 {
 }
 
 // Replayable reports whether the whole original is kept.
-func (r RejectedRecord) Replayable() bool { return r.Bytes == len(r.Value) }
+func (r RejectedRecord) Replayable() bool { return r.Bytes == len(r.Value) && r.HeadBytes == 0 }
 
 // Original returns the record as it was, fit to be sent again: with its receive time, whatever its headers held.
 func (r RejectedRecord) Original() Record {
