@@ -1,11 +1,10 @@
 package transforms
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-
-	"encoding/json"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -23,8 +22,33 @@ func init() {
 	register.Emitter1[update.Effect]()
 }
 
-func encodeDraft(d event.Draft) ([]byte, error)       { return json.Marshal(d) }
-func decodeDraft(b []byte) (d event.Draft, err error) { return d, json.Unmarshal(b, &d) }
+// codedDraft is a draft as JSON: its objects are bytes, whatever they hold, and absent ones stay absent.
+type codedDraft struct {
+	ID, Table                        string
+	Time                             int64
+	Identifiers, Properties, Context []byte
+	Key                              []byte
+	Received                         int64
+	Source                           string
+	Seq                              uint64
+	Origin                           event.Position
+}
+
+func encodeDraft(d event.Draft) ([]byte, error) {
+	return json.Marshal(codedDraft{
+		ID: d.ID, Table: d.Table, Time: d.Time, Identifiers: d.Identifiers, Properties: d.Properties, Context: d.Context,
+		Key: []byte(d.Key), Received: d.Received, Source: d.Source, Seq: d.Seq, Origin: d.Origin,
+	})
+}
+
+func decodeDraft(b []byte) (event.Draft, error) {
+	var c codedDraft
+	err := json.Unmarshal(b, &c)
+	return event.Draft{
+		ID: c.ID, Table: c.Table, Time: c.Time, Identifiers: c.Identifiers, Properties: c.Properties, Context: c.Context,
+		Key: string(c.Key), Received: c.Received, Source: c.Source, Seq: c.Seq, Origin: c.Origin,
+	}, err
+}
 
 // Draft makes drafts of raw records: it takes a PCollection<event.Record> and returns a PCollection<event.Draft>, and a
 // PCollection<update.Effect> of the records that hold none.
