@@ -98,11 +98,13 @@ func administrate(client kafkaio.Client) (*kadm.Client, error) {
 func (p *program) acceptCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "accept TOPIC",
-		Short: "Go on with a topic that was deleted and created again",
-		Long: `Go on with a topic that was deleted and created again: it will be applied from its beginning.
+		Short: "Go on with a topic that was created again or lost records",
+		Long: `Go on with a topic that was deleted and created again, or that lost records.
 
 The pipelines stop when they find another topic under the name of the one they have read, for the two have nothing to do with each
-other. Accepting the new one forgets how far the old one was applied; profiles stay as they are. Stop the node first.
+other. Accepting the new one forgets how far the old one was applied: it will be applied from its beginning. They also stop when
+records are gone that were to be applied next, or the last ones that were. Accepting that makes them go on with what is there.
+Profiles stay as they are. Stop the node first.
 
 TOPIC is a full name, or its last part, such as events.`,
 		Example: "  braid topics accept events\n  braid topics accept braid.retail.events",
@@ -120,16 +122,34 @@ TOPIC is a full name, or its last part, such as events.`,
 			if err != nil {
 				return err
 			}
-			n, err := update.AcceptTopic(c.Context(), store, s.Name, topic)
+			n, err := p.acceptTopic(c.Context(), config, store, s.Name, topic)
 			if err := errors.Join(err, store.Close()); err != nil {
 				return err
 			}
 			if n == 0 {
-				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: nothing of it has been applied, so there is nothing to forget\n", topic)
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s: it can be applied from where it stands, so there is nothing to accept\n", topic)
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: accepted; its %d partitions will be applied from their beginning\n", topic, n)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: accepted; %d of its partitions go on with what is there now\n", topic, n)
 			return err
 		},
 	}
+}
+
+func (p *program) acceptTopic(ctx context.Context, config *deployment.Config, store update.Store, segment, topic string) (int, error) {
+	client, release, err := p.reachKafka(ctx, config)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	admin, err := administrate(client)
+	if err != nil {
+		return 0, err
+	}
+	defer admin.Close()
+	log, err := topics.Log(ctx, admin, topic)
+	if err != nil {
+		return 0, err
+	}
+	return update.AcceptTopic(ctx, store, segment, topic, log)
 }

@@ -51,8 +51,12 @@ func (n *Node) startJob(name string, build func(beam.Scope)) error {
 	p, s := beam.NewPipelineWithRoot()
 	build(s)
 	engine, err := direct.Start(context.Background(), p, direct.Options{OnFailure: func(f direct.Failure) {
+		if permanent(f.Err) {
+			n.options.Logger.Error("bundle failed for good", "job", name, "step", f.Step, "error", n.advise(f.Err))
+			return
+		}
 		n.options.Logger.Warn("bundle failed, it will be tried again", "job", name, "step", f.Step, "attempts", f.Attempts,
-			"since", f.Since, "next", f.Next, "error", f.Err)
+			"since", f.Since, "next", f.Next, "error", n.advise(f.Err))
 	}})
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

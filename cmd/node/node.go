@@ -93,7 +93,7 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		n.checkPrepare, n.startBroker, n.openStore, n.ensureTopics, n.alignOffsets, n.startFigures, n.startParts, n.startUnheld, n.publish,
+		n.checkPrepare, n.startBroker, n.openStore, n.ensureTopics, n.checkStream, n.alignOffsets, n.startFigures, n.startParts, n.startUnheld, n.publish,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -263,7 +263,7 @@ func (n *Node) Wait() error {
 	for _, j := range jobs {
 		go func() {
 			if err := j.engine.Wait(); err != nil && !errors.Is(err, direct.ErrCancelled) {
-				failed <- fmt.Errorf("%s: %w", j.name, err)
+				failed <- fmt.Errorf("%s: %w", j.name, n.advise(err))
 			}
 		}()
 	}

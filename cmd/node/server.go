@@ -57,14 +57,14 @@ func (n *Node) checkJobs(context.Context) error {
 		select {
 		case <-j.engine.Done():
 			if err := j.engine.Wait(); err != nil {
-				return fmt.Errorf("%s has ended: %w", j.name, err)
+				return fmt.Errorf("%s has ended: %w", j.name, n.advise(err))
 			}
 			return fmt.Errorf("%s has ended", j.name)
 		default:
 		}
 	}
 	for _, f := range n.failing() {
-		return fmt.Errorf("%s has failed %d times since %s: %w", f.Step, f.Attempts, f.Since.Format("15:04:05"), f.Err)
+		return fmt.Errorf("%s has failed %d times since %s: %w", f.Step, f.Attempts, f.Since.Format("15:04:05"), n.advise(f.Err))
 	}
 	return nil
 }

@@ -53,6 +53,9 @@ func (e *TopicError) Error() string {
 		e.Topic, e.Partition, e.Position, e.Want, e.Got, goOn(e.Group, "the earliest offset"))
 }
 
+// Permanent reports that trying again does not help: the old topic does not come back.
+func (e *TopicError) Permanent() bool { return true }
+
 func goOn(group, where string) string {
 	if group == "" {
 		return fmt.Sprintf(". To go on, start a new job at %s (kafkaio.StartAt)", where)

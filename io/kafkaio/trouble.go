@@ -39,7 +39,10 @@ func (c *consumer) fault(ctx context.Context, rt *tracker, topic string, num int
 	c.slots[i].next = lost
 	var loss *kgo.ErrDataLoss
 	switch {
-	case errors.As(err, &loss):
+	case errors.As(err, &loss): // a topic created again looks so, too
+		if err := c.inspect(ctx, p, false); err != nil {
+			return err
+		}
 		return &OffsetError{Topic: topic, Partition: num, Position: p.Next, Start: -1, End: loss.ResetTo, Group: c.cfg.Group}
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.UnknownTopicOrPartition):
