@@ -2,7 +2,9 @@ package update
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
@@ -53,11 +55,23 @@ func (r *Reader) Document(ctx context.Context, id identity.ID) (*profile.Documen
 		docs := NewDocuments()
 		l := loader{store: r.store, keys: rowKeys{keyspace: r.keys}, docs: docs}
 		err := l.need(ctx, Need{Identifiers: []identity.ID{id}})
+		if doc := docs.Of(id); err == nil && doc != nil && !r.has(doc, id) {
+			err = fmt.Errorf("document %s lacks its member %s: %w", identity.ID(doc.Key), id, ErrConflict)
+		}
 		if isConflict(err) && attempt < attempts && ctx.Err() == nil {
 			continue
 		}
-		return docs.Of(id), err
+		if err != nil {
+			return nil, err
+		}
+		return docs.Of(id), nil
 	}
+}
+
+// has reports whether an identifier is a member. One may have moved on between the reading of its row and of its document, which then
+// is somebody else's.
+func (r *Reader) has(doc *profile.Document, id identity.ID) bool {
+	return slices.ContainsFunc(doc.Members, func(m identity.Identifier) bool { return identity.NewID(r.config.Namespace, m) == id })
 }
 
 // Documents iterates over all documents in the order of their keys; a document that changes meanwhile may be missed or come twice.
