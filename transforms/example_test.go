@@ -109,5 +109,5 @@ func ExampleSeal() {
 	// Output:
 	// card:7 {"event_id":"raw.loans/2/41/0","table":"loans","identifiers":{"card":"7"},"properties":{"book":"Emma"}}
 	// card:7 {"event_id":"raw.loans/2/41/1","table":"loans","identifiers":{"card":"7"},"properties":{"book":"Ulysses"}}
-	// rejected raw.loans/2/41 malformed_json properties at byte 8: the text ends where a value should be <nil>
+	// rejected raw.loans/2/41/2 malformed_json properties at byte 8: the text ends where a value should be <nil>
 }

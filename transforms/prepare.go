@@ -118,11 +118,14 @@ func (f *sealFn) ProcessElement(d event.Draft, emit func(event.Record), reject f
 	case f.number > 0:
 		d.ID = fmt.Sprintf("%s/%d", d.ID, f.number)
 	}
+	number := f.number
 	f.number++
 	r, err := event.New(d)
 	if err != nil {
-		value, _ := json.Marshal(d) // what is left of the draft; the raw record is where its position says
-		reject(rejection(event.Record{Position: d.Origin, Timestamp: d.Received, Key: []byte(d.Key), Value: value}, err))
+		value, _ := encodeDraft(d) // what is left of the draft; the raw record is where its position says
+		refused := rejection(event.Record{Position: d.Origin, Timestamp: d.Received, Key: []byte(d.Key), Value: value}, err)
+		refused.ID = fmt.Sprintf("%s/%d", refused.ID, number) // one record may become several that are refused
+		reject(refused)
 		return
 	}
 	r.Key = []byte(f.config.RecordKey(d.Table, r.Value))
