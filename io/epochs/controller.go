@@ -33,7 +33,8 @@ type Config struct {
 	Keep uint64
 	// Now is the process's clock. Its time goes into the header "received" of markers and ticks. Default time.Now.
 	Now func() time.Time
-	// Oldest returns the oldest epoch that a batch still uses; ok is false when there is none. Nil means none.
+	// Oldest returns the oldest epoch that a batch still uses; ok is false when there is none, and the last complete one counts. Nil
+	// means none.
 	Oldest func(ctx context.Context) (epoch uint64, ok bool, err error)
 	// Floor returns the highest epoch known elsewhere (the progress rows); numbers up to it are not used again. Nil means 0.
 	Floor func(ctx context.Context) (uint64, error)
@@ -196,7 +197,7 @@ func (c *Controller) Advance(ctx context.Context) (Epoch, error) {
 	}
 	now := c.config.Now().UnixMilli()
 	next := Epoch{Epoch: c.log.Highest + 1, Time: now}
-	if next.Oldest, err = c.oldest(ctx, next.Epoch); err != nil {
+	if next.Oldest, err = c.oldest(ctx); err != nil {
 		return Epoch{}, err
 	}
 	if err := c.append(ctx, next); err != nil { // from here on the number is used up
@@ -213,22 +214,21 @@ func (c *Controller) Advance(ctx context.Context) (Epoch, error) {
 	return next.clone(), nil
 }
 
-// oldest never goes back: what lay before it may already be coalesced.
-func (c *Controller) oldest(ctx context.Context, next uint64) (uint64, error) {
-	oldest := next
+// oldest is the oldest epoch that must stay apart: the one in use or, without one, the last complete one, for a batch that begins before
+// the next is complete begins there. It never goes back: what lay before it may already be coalesced.
+func (c *Controller) oldest(ctx context.Context) (uint64, error) {
+	latest, _ := c.log.Latest()
+	oldest := latest.Epoch
 	if c.config.Oldest != nil {
 		used, ok, err := c.config.Oldest(ctx)
 		if err != nil {
 			return 0, fmt.Errorf("epochs: oldest epoch in use: %w", err)
 		}
 		if ok {
-			oldest = min(used, next)
+			oldest = min(used, oldest)
 		}
 	}
-	if latest, ok := c.log.Latest(); ok {
-		oldest = max(oldest, latest.Oldest)
-	}
-	return oldest, nil
+	return max(oldest, latest.Oldest), nil
 }
 
 // append writes an epoch's record and notices when somebody else has written since.

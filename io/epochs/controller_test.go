@@ -133,6 +133,21 @@ func (b *bench) check(t *testing.T) epochs.Log {
 			}
 		}
 	}
+	// A batch that begins before an epoch is complete, or after one that never was, begins at the last complete one before it.
+	for partition, all := range markers {
+		for _, m := range all {
+			last := uint64(0)
+			for _, e := range log.Complete {
+				if e.Epoch < m.Epoch {
+					last = e.Epoch
+				}
+			}
+			known := m.Epoch <= log.Highest && last > 0 // begun when the log was read, and what was before it is still recorded
+			if known && m.Oldest > last {
+				t.Errorf("marker %d in partition %d lets go of what is below %d, a batch may begin at %d", m.Epoch, partition, m.Oldest, last)
+			}
+		}
+	}
 	return log
 }
 
@@ -147,7 +162,7 @@ func TestFirstEpochAndNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := epochs.Epoch{Epoch: 1, Oldest: 1, Time: 1_000_000, Positions: map[int32]int64{0: 0, 1: 2, 2: 0}}
+	want := epochs.Epoch{Epoch: 1, Oldest: 0, Time: 1_000_000, Positions: map[int32]int64{0: 0, 1: 2, 2: 0}}
 	if diff := cmp.Diff(want, first); diff != "" {
 		t.Error(diff)
 	}
@@ -170,7 +185,7 @@ func TestFirstEpochAndNext(t *testing.T) {
 	if err := c.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want = epochs.Epoch{Epoch: 2, Oldest: 2, Time: 1_060_000, Positions: map[int32]int64{0: 2, 1: 3, 2: 1}}
+	want = epochs.Epoch{Epoch: 2, Oldest: 1, Time: 1_060_000, Positions: map[int32]int64{0: 2, 1: 3, 2: 1}}
 	if e, _ := c.Latest(); !cmp.Equal(want, e) {
 		t.Error(cmp.Diff(want, e))
 	}
@@ -178,7 +193,7 @@ func TestFirstEpochAndNext(t *testing.T) {
 	if len(log.Complete) != 2 || log.Highest != 2 {
 		t.Errorf("log %+v", log)
 	}
-	if m := b.markers(t)[1][0]; m.Received != 1_000_000 || m.Oldest != 1 {
+	if m := b.markers(t)[1][0]; m.Received != 1_000_000 || m.Oldest != 0 {
 		t.Errorf("marker %+v", m)
 	}
 
@@ -211,7 +226,7 @@ func TestOldestIsCarriedAndNeverGoesBack(t *testing.T) {
 		}
 		got = append(got, e.Oldest)
 	}
-	if diff := cmp.Diff([]uint64{1, 1, 2, 2, 2, 6, 7}, got); diff != "" {
+	if diff := cmp.Diff([]uint64{0, 1, 2, 2, 2, 5, 6}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -228,7 +243,7 @@ func TestOldRecordsAreRemoved(t *testing.T) {
 	for _, e := range b.check(t).Complete {
 		numbers = append(numbers, e.Epoch)
 	}
-	if diff := cmp.Diff([]uint64{7, 8, 9, 10}, numbers); diff != "" {
+	if diff := cmp.Diff([]uint64{6, 7, 8, 9, 10}, numbers); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -243,7 +258,7 @@ func TestNewPartitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(epochs.Epoch{Epoch: 2, Oldest: 2, Time: 1_000_000, Positions: map[int32]int64{0: 1, 1: 1, 2: 0}}, e); diff != "" {
+	if diff := cmp.Diff(epochs.Epoch{Epoch: 2, Oldest: 1, Time: 1_000_000, Positions: map[int32]int64{0: 1, 1: 1, 2: 0}}, e); diff != "" {
 		t.Error(diff)
 	}
 	if e, err := c.AddPartitions(t.Context(), 3); err != nil || e.Epoch != 3 {
