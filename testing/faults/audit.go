@@ -32,9 +32,12 @@ func Administrate(t testing.TB, brokers []string) *kadm.Client {
 	return kadm.NewClient(cl)
 }
 
-// Broker runs the broker of a place while no process does. The returned function ends it.
+// Broker runs the broker of a place while no process does; one that is not embedded runs anyway. The returned function ends it.
 func (p *Place) Broker() (brokers []string, end func()) {
 	p.t.Helper()
+	if d := p.Deployment(); d.Kafka.Embedded == nil {
+		return d.Client().Brokers, func() {}
+	}
 	broker, err := embedded.StartBroker(context.Background(), embedded.Options{Dir: p.Deployment().KafkaDir()})
 	if err != nil {
 		p.t.Fatal(err)

@@ -63,6 +63,7 @@ func accept(t *testing.T, place *faults.Place, message string) {
 // A topic that was deleted and created again while braid was down: braid does not start, says why and what to do, and that works,
 // whether the new topic is shorter than the old one was or longer.
 func TestTopicCreatedAgainWhileDown(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		before int // events in the old topic
@@ -105,6 +106,7 @@ func TestTopicCreatedAgainWhileDown(t *testing.T) {
 
 // The same while it runs: braid ends with the message.
 func TestTopicCreatedAgainWhileRunning(t *testing.T) {
+	t.Parallel()
 	place := faults.NewPlace(t, "")
 	process := place.Start().Ready()
 	view(t, process, "7", "old")
@@ -128,6 +130,7 @@ func TestTopicCreatedAgainWhileRunning(t *testing.T) {
 
 // Records that were deleted before they were applied are not skipped silently: braid says so and how to go on without them.
 func TestRecordsDeletedUnapplied(t *testing.T) {
+	t.Parallel()
 	place := faults.NewPlace(t, "")
 	process := place.Start().Ready()
 	view(t, process, "7", "old")
