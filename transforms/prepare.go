@@ -73,7 +73,7 @@ func (f *draftFn) Setup() (err error) {
 func (f *draftFn) ProcessElement(r event.Record, emit func(event.Draft), reject func(update.Effect)) {
 	d, err := event.FromRaw(r, f.config.Limits)
 	if err != nil {
-		reject(rejection(r, err))
+		reject(effect(rejection(r, err), ""))
 		return
 	}
 	emit(d)
@@ -122,24 +122,36 @@ func (f *sealFn) ProcessElement(d event.Draft, emit func(event.Record), reject f
 	f.number++
 	r, err := event.New(d)
 	if err != nil {
-		value, _ := encodeDraft(d) // what is left of the draft; the raw record is where its position says
-		refused := rejection(event.Record{Position: d.Origin, Timestamp: d.Received, Key: []byte(d.Key), Value: value}, err)
-		refused.ID = fmt.Sprintf("%s/%d", refused.ID, number) // one record may become several that are refused
-		reject(refused)
+		reject(effect(refusal(d, err), fmt.Sprint("/", number))) // one record may become several that are refused
 		return
 	}
 	r.Key = []byte(f.config.RecordKey(d.Table, r.Value))
 	emit(r)
 }
 
-func rejection(r event.Record, err error) update.Effect {
+func rejection(r event.Record, err error) event.RejectedRecord {
 	var why *event.Rejection
 	if !errors.As(err, &why) {
 		why = &event.Rejection{Reason: event.MalformedJSON, Detail: err.Error()}
 	}
-	rejected := event.Reject(r, why)
+	return event.Reject(r, why)
+}
+
+// refusal is the rejected record of a draft. It shows what the draft held, for people: sending that again would help nobody. The raw
+// record is where its position says.
+func refusal(d event.Draft, err error) event.RejectedRecord {
+	value, _ := json.Marshal(map[string]string{ // texts only: cannot fail
+		"event_id": d.ID, "table": d.Table, "identifiers": string(d.Identifiers), "properties": string(d.Properties), "context": string(d.Context),
+	})
+	rejected := rejection(event.Record{Position: d.Origin, Timestamp: d.Received, Key: []byte(d.Key), Value: value}, err)
+	rejected.Bytes = -1
+	return rejected
+}
+
+func effect(rejected event.RejectedRecord, number string) update.Effect {
 	value, _ := json.Marshal(rejected) // texts, numbers and bytes only: cannot fail
 	return update.Effect{
-		ID: fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset), Topic: update.TopicRejected, Key: r.Key, Value: value,
+		ID:    fmt.Sprintf("%s/%d/%d%s", rejected.Topic, rejected.Partition, rejected.Offset, number),
+		Topic: update.TopicRejected, Key: rejected.Key, Value: value,
 	}
 }

@@ -84,11 +84,11 @@ func TestDraftToSeal(t *testing.T) {
 		if err != nil || e.Topic != update.TopicRejected {
 			t.Fatal(e, err)
 		}
-		refused = append(refused, fmt.Sprint(e.ID, " ", why.Topic, "/", why.Partition, "/", why.Offset, " ", why.Reason, " ", why.Field))
+		refused = append(refused, fmt.Sprint(e.ID, " ", why.Topic, "/", why.Partition, "/", why.Offset, " ", why.Reason, " ", why.Field, " ", why.Replayable()))
 	}
 	slices.Sort(refused)
 	if diff := cmp.Diff([]string{
-		"raw.loans/1/4 raw.loans/1/4 invalid_utf8 ", "raw.loans/1/5/1 raw.loans/1/5 too_large event_id", "raw.loans/1/6 raw.loans/1/6 bad_time time",
+		"raw.loans/1/4 raw.loans/1/4 invalid_utf8  true", "raw.loans/1/5/1 raw.loans/1/5 too_large event_id false", "raw.loans/1/6 raw.loans/1/6 bad_time time true",
 	}, refused); diff != "" {
 		t.Errorf("rejected (-want +got):\n%s", diff)
 	}
