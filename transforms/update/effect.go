@@ -125,7 +125,12 @@ type IdentityEffect struct {
 	Leader  string     `json:"leader,omitempty"`
 	Other   string     `json:"other,omitempty"`
 	Moved   []string   `json:"moved,omitempty"`
+	// Unlisted is the number of identifiers that moved, too, and are left out of Moved so that the record fits its topic.
+	Unlisted int `json:"moved_unlisted,omitempty"`
 }
+
+// movedBytes is about how much of the identifiers that moved an IdentityEffect lists; escaped as JSON they may be six times as long.
+const movedBytes = 256 << 10
 
 func (o *outbox) identityChange(in *Input, change IdentityChange) error {
 	e := IdentityEffect{
@@ -138,8 +143,14 @@ func (o *outbox) identityChange(in *Input, change IdentityChange) error {
 	if change.Link != (identity.Link{}) {
 		e.Leader, e.Other = change.Link.Leader.String(), change.Link.Other.String()
 	}
-	for _, m := range change.Moved {
+	size := 0
+	for i, m := range change.Moved {
+		if size >= movedBytes {
+			e.Unlisted = len(change.Moved) - i
+			break
+		}
 		e.Moved = append(e.Moved, m.String())
+		size += len(m.Key) + len(m.Value) + 4
 	}
 	return o.add(TopicIdentityChanges, e.After, e)
 }

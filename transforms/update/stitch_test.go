@@ -1,6 +1,8 @@
 package update_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -54,6 +56,14 @@ func TestIdentityChanges(t *testing.T) {
 		{"a new person is refused an identifier", nil, []sight{{0, "user_id:7 cookie:a"}, {1, "user_id:8 email:x cookie:a"}}, []change{
 			{Kind: "created", After: "user_id:8", Moved: []string{"user_id:8", "email:x"}},
 			{"refused", []string{"user_id:8", "user_id:7"}, "user_id:8", "user_id:8", "cookie:a", nil},
+		}},
+		{"a new person is refused a leader", emailFirst, []sight{{0, "email:x user_id:7"}, {1, "email:x user_id:8"}}, []change{
+			{Kind: "created", After: "user_id:8", Moved: []string{"user_id:8"}},
+			{"refused", []string{"user_id:7", "user_id:8"}, "user_id:7", "email:x", "user_id:8", nil},
+		}},
+		{"a leader moves to a new person, who was earlier", emailFirst, []sight{{5, "email:x user_id:7"}, {1, "email:x user_id:8"}}, []change{
+			{Kind: "created", After: "user_id:8", Moved: []string{"user_id:8"}},
+			{"moved", []string{"user_id:8", "user_id:7"}, "user_id:8", "email:x", "user_id:8", []string{"email:x"}},
 		}},
 		{"moved to an earlier owner", nil, []sight{{5, "user_id:7 cookie:a"}, {1, "user_id:8 cookie:a"}}, []change{
 			{Kind: "created", After: "user_id:8", Moved: []string{"user_id:8"}},
@@ -119,4 +129,30 @@ func stepped(t testing.TB, config *update.Config, docs *update.Documents, in *up
 		t.Fatalf("error %v, lacks %v", err, out.Need)
 	}
 	return out
+}
+
+// However much moves at once, and whatever it is called, the record that tells of it fits a topic that takes 4 MiB.
+func TestManyMove(t *testing.T) {
+	const many = 1600
+	s := newScene(t)
+	inputs := []*update.Input{s.event(10, "user_id:7 email:x")}
+	for i := range many {
+		inputs = append(inputs, s.event(int64(20+i), fmt.Sprintf("email:x cookie:%s%d", strings.Repeat("<", 500), i)))
+	}
+	s.settled(inputs...)
+	for _, e := range s.settled(s.event(0, "user_id:8 email:x")).Effects {
+		if len(e.Value) > 2<<20 {
+			t.Errorf("an effect for %s has %d bytes", e.Topic, len(e.Value))
+		}
+		var change update.IdentityEffect
+		if err := json.Unmarshal(e.Value, &change); err != nil {
+			t.Fatal(err)
+		}
+		if change.Kind == update.ProfilesMoved && (len(change.Moved) < 500 || len(change.Moved)+change.Unlisted != many+1) {
+			t.Errorf("%d that moved are listed, %d are not", len(change.Moved), change.Unlisted)
+		}
+	}
+	if got := s.views("email:x"); got != many+1 {
+		t.Errorf("%d views moved, want %d", got, many+1)
+	}
 }
