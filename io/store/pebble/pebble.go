@@ -18,6 +18,7 @@ import (
 
 	lsm "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -131,7 +132,7 @@ func libraryOptions(o Options, g *gate) *lsm.Options {
 		CacheSize:                   o.Cache + 2*o.MemTable, // the library takes the memory of memtables out of the cache
 		MemTableSize:                uint64(o.MemTable),
 		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       40,
 		LBaseMaxBytes:               max(64<<20, 4*o.MemTable),
 		MaxOpenFiles:                500,
@@ -147,6 +148,7 @@ func libraryOptions(o Options, g *gate) *lsm.Options {
 	out.TargetFileSizes[0] = 8 << 20
 	for i := range out.Levels {
 		out.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		out.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // rows are mostly hashes and counters
 		out.Levels[i].IndexBlockSize = 256 << 10 // one level of index, or every read of a row reads two blocks more
 	}
 	return out

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
 	lsm "github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/braidhq/braid/io/store"
 	"github.com/braidhq/braid/transforms/update"
@@ -54,11 +56,27 @@ func (s *Store) get(keys [][]byte) ([]update.Row, error) {
 		from = moment
 	}
 	rows := make([]update.Row, len(keys))
+	readers := max(1, min(runtime.GOMAXPROCS(0), len(keys)/keysPerReader))
+	if readers == 1 {
+		return rows, readInto(rows, keys, order, from)
+	}
+	var group errgroup.Group
+	for part := range slices.Chunk(order, (len(order)+readers-1)/readers) {
+		group.Go(func() error { return readInto(rows, keys, part, from) })
+	}
+	return rows, group.Wait()
+}
+
+// keysPerReader is how many keys are worth a goroutine of their own.
+const keysPerReader = 100
+
+// readInto reads the keys of the given places, which are in key order, into the rows of the same places.
+func readInto(rows []update.Row, keys [][]byte, places []int, from lsm.Reader) error {
 	var key []byte
-	for n, i := range order {
+	for n, i := range places {
 		rows[i].Key = keys[i]
-		if n > 0 && bytes.Equal(keys[i], keys[order[n-1]]) {
-			rows[i] = rows[order[n-1]]
+		if n > 0 && bytes.Equal(keys[i], keys[places[n-1]]) {
+			rows[i] = rows[places[n-1]]
 			continue
 		}
 		key = append(append(key[:0], rowPrefix), keys[i]...)
@@ -67,14 +85,14 @@ func (s *Store) get(keys [][]byte) ([]update.Row, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rows[i].Version, rows[i].Value, err = decode(stored)
 		if err := errors.Join(err, closer.Close()); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // Scan implements update.Store.
