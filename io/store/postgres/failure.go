@@ -21,6 +21,7 @@ const (
 	uniqueViolation      = "23505"
 	undefinedTable       = "42P01"
 	duplicateTable       = "42P07"
+	duplicateObject      = "42710"
 	invalidText          = "22P02" // how the check of a commit ends the transaction
 	classConnection      = "08"
 	classOperator        = "57P" // the server shuts down, starts up or was told to end the session

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -110,16 +111,13 @@ func checkFormat(version int, table string, err error) error {
 // migrate takes the tables to FormatVersion in one transaction. Processes that do so at the same time wait for each other at the row
 // that holds the format.
 func migrate(ctx context.Context, c *pgx.Conn, table string) error {
-	for {
+	faster := []string{uniqueViolation, duplicateTable, duplicateObject, serializationFailure, deadlockDetected} // what another process was
+	for try := 1; ; try++ {
 		_, err := c.Exec(ctx, `create table if not exists `+table+`_format (id int primary key, version int not null)`)
-		if k := code(err); k == uniqueViolation || k == duplicateTable || k == serializationFailure {
-			continue // another process was faster
+		if err == nil {
+			err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return migrateWithin(ctx, tx, table) })
 		}
-		if err != nil {
-			return err
-		}
-		err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return migrateWithin(ctx, tx, table) })
-		if k := code(err); k != serializationFailure && k != deadlockDetected {
+		if !slices.Contains(faster, code(err)) || try == 10 {
 			return err
 		}
 	}
