@@ -37,9 +37,18 @@ func (n *Node) startServer(options []kgo.Opt) (err error) {
 	}
 	n.server, err = serving.Listen(serving.Config{
 		Listen: n.options.Deployment.Listen, AllowRemote: n.options.Deployment.ListenBeyondLoopback, Metrics: n.metrics, Logger: n.options.Logger,
-		Checks: []serving.Check{{Name: "broker", Run: n.admin.Ping}, {Name: "store", Run: n.checkStore}, {Name: "pipelines", Run: n.checkJobs}},
+		Checks: []serving.Check{{Name: "broker", Run: n.checkBroker}, {Name: "store", Run: n.checkStore}, {Name: "pipelines", Run: n.checkJobs}},
 	}, routes...)
 	return err
+}
+
+func (n *Node) checkBroker(ctx context.Context) error {
+	if n.broker != nil {
+		if err := n.broker.Check(); err != nil {
+			return err
+		}
+	}
+	return n.admin.Ping(ctx)
 }
 
 func (n *Node) checkStore(ctx context.Context) error {

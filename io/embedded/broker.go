@@ -100,6 +100,7 @@ type Broker struct {
 	stop   context.CancelFunc
 	loop   sync.WaitGroup
 	closed sync.Once
+	space  space
 }
 
 // StartBroker locks the directory, recovers what is in it, compacts compacted topics and serves. The context bounds the start only;
@@ -113,7 +114,7 @@ func StartBroker(ctx context.Context, options Options) (_ *Broker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{options: options, lock: lock}
+	b := &Broker{options: options, lock: lock, space: space{dir: options.Dir}}
 	defer func() {
 		if err != nil {
 			b.release()
@@ -157,7 +158,7 @@ func (b *Broker) clusterOptions(gate *gate) []kfake.Opt {
 		kfake.ListenFn(gate.listen),
 		kfake.DataDir(b.options.Dir),
 		kfake.ClusterID("braid-embedded"),
-		kfake.WithLogger(brokerLog{b.options.Logger}),
+		kfake.WithLogger(brokerLog{b.options.Logger, &b.space}),
 		kfake.BrokerConfigs(map[string]string{
 			"log.cleaner.backoff.ms":    strconv.FormatInt((100 * 365 * 24 * time.Hour).Milliseconds(), 10), // never: see the package comment
 			"log.retention.bytes":       strconv.FormatInt(b.options.RetentionBytes, 10),
@@ -232,11 +233,15 @@ func (b *Broker) release() error {
 	return b.lock.Release()
 }
 
-// brokerLog passes the broker's messages on.
-type brokerLog struct{ to *slog.Logger }
+// brokerLog passes the broker's messages on. They are the only way in which it tells of a full disk.
+type brokerLog struct {
+	to    *slog.Logger
+	space *space
+}
 
 // Logf implements kfake.Logger.
 func (l brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
+	l.space.hear(args)
 	at := slog.LevelDebug // also for its informational messages: there is one per request
 	switch level {
 	case kfake.LogLevelError:
