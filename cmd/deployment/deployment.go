@@ -28,9 +28,9 @@ type Config struct {
 	Kafka Kafka `yaml:"kafka" json:"kafka,omitzero"`
 	// Runner runs the pipelines; default direct.
 	Runner Runner `yaml:"runner" json:"runner,omitzero"`
-	// Store holds the real-time state: pebble:, memory:NAME or another registered URL; default pebble:, which lies under Data and
-	// is as durable as the embedded broker. See StoreURL.
-	Store string `yaml:"store" json:"store,omitempty" jsonschema:"default=pebble:,description=Where real-time state is kept: 'pebble:' (under the data directory)\\, 'pebble:DIRECTORY?durability=fsync&memtable=64MiB&cache=128MiB' or 'memory:NAME'."`
+	// Store holds the real-time state: pebble:, postgres://..., memory:NAME or another registered URL; default pebble:, which lies
+	// under Data and is as durable as the embedded broker. See StoreURL.
+	Store string `yaml:"store" json:"store,omitempty" jsonschema:"default=pebble:,description=Where real-time state is kept: 'pebble:' (under the data directory)\\, 'pebble:DIRECTORY?durability=fsync&memtable=64MiB&cache=128MiB'\\, 'postgres://USER@HOST/DATABASE?sslmode=verify-full&table=braid&password=${VARIABLE}' or 'memory:NAME'."`
 	// Prepare says what the prepare job reads; default nothing.
 	Prepare Prepare `yaml:"prepare" json:"prepare,omitzero" jsonschema:"description=The prepare job: records of raw topics become events."`
 	// Epochs says how the stream is cut.

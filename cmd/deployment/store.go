@@ -8,6 +8,7 @@ import (
 	"github.com/braidhq/braid/io/embedded"
 	_ "github.com/braidhq/braid/io/store/memory" // the stores that a deployment can name
 	_ "github.com/braidhq/braid/io/store/pebble"
+	_ "github.com/braidhq/braid/io/store/postgres"
 )
 
 // StoreURL returns the URL for update.OpenStore: Store, where a pebble: without a directory lies under Data, and one that does not

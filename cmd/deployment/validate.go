@@ -11,6 +11,7 @@ import (
 	"github.com/braidhq/braid/io/embedded"
 	"github.com/braidhq/braid/io/kafkaio"
 	"github.com/braidhq/braid/io/store/pebble"
+	"github.com/braidhq/braid/io/store/postgres"
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms/strict"
 	"github.com/braidhq/braid/transforms/update"
@@ -198,6 +199,10 @@ func (v *validator) checkStore() {
 		}
 		if err != nil || u.Host != "" || u.Fragment != "" {
 			v.doc.Report("store", "'pebble:', or 'pebble:DIRECTORY?durability=fsync&memtable=64MiB&cache=128MiB'", "%s", storeProblem(err))
+		}
+	case u.Scheme == "postgres" || u.Scheme == "postgresql":
+		if _, err := postgres.ParseURL(u); err != nil {
+			v.doc.Report("store", "for example 'postgres://USER@HOST/DATABASE?sslmode=verify-full'", "%s", strings.TrimPrefix(err.Error(), "store URL: "))
 		}
 	case u.Scheme == "memory" && u.Opaque+u.Path == "":
 		v.doc.Report("store", "for example memory:trial", "a store in memory needs a name")

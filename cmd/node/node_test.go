@@ -12,11 +12,13 @@ import (
 
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/testing/postgres"
 	"github.com/braidhq/braid/testing/shop"
 	"github.com/braidhq/braid/transforms/segment"
 )
 
-func start(t *testing.T, dir string) *node.Node {
+// start starts a node whose store is at a URL, or embedded when that is empty.
+func start(t *testing.T, dir, store string) *node.Node {
 	t.Helper()
 	s, err := segment.Parse("segment.yaml", shop.Segment)
 	if err != nil {
@@ -24,6 +26,9 @@ func start(t *testing.T, dir string) *node.Node {
 	}
 	d := deployment.Default()
 	d.Data, d.Listen = dir, "127.0.0.1:0"
+	if store != "" {
+		d.Store = store
+	}
 	n, err := node.Start(context.Background(), node.Options{Deployment: d, Segment: s, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +66,12 @@ func get(t *testing.T, n *node.Node, path string, events int) {
 }
 
 // Events posted over HTTP become a profile, which a restart on the same directory still knows and goes on with.
-func TestNodeAppliesPostedEventsAndSurvivesARestart(t *testing.T) {
+func TestNodeAppliesPostedEventsAndSurvivesARestart(t *testing.T) { testRestart(t, "") }
+
+// The same over PostgreSQL.
+func TestNodeOnPostgres(t *testing.T) { testRestart(t, postgres.Start(t, "fsync=off").NewURL()) }
+
+func testRestart(t *testing.T, store string) {
 	dir := t.TempDir()
 	post := func(n *node.Node, id string) {
 		t.Helper()
@@ -76,13 +86,13 @@ func TestNodeAppliesPostedEventsAndSurvivesARestart(t *testing.T) {
 			t.Fatalf("%s: %s", response.Status, text)
 		}
 	}
-	n := start(t, dir)
+	n := start(t, dir, store)
 	post(n, "e1")
 	get(t, n, "/v1/profiles/cookie/0822e8f3-6c03-4199-972a-846916419f82", 1)
 	post(n, "e2")
 	stop(t, n)
 
-	n = start(t, dir)
+	n = start(t, dir, store)
 	defer stop(t, n)
 	get(t, n, "/v1/profiles/customer_id/7", 2)
 	post(n, "e2")
