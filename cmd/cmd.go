@@ -87,7 +87,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, options .
 // commands lists the commands in the order of the help text, by group.
 func (p *program) commands() map[string][]*cobra.Command {
 	return map[string][]*cobra.Command{
-		"run":     {p.demoCommand(), p.runCommand()},
+		"run":     {p.demoCommand(), p.runCommand(), p.benchCommand()},
 		"look":    {p.profileCommand(), p.doctorCommand(), p.versionCommand()},
 		"prepare": {p.validateCommand(), p.topicsCommand(), p.replayCommand()},
 	}
