@@ -1,0 +1,52 @@
+package node_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/braidhq/braid/cmd/deployment"
+	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/transforms/segment"
+)
+
+// A store goes on under the keys that its profiles were stitched by, and further ones.
+func TestKeysOfAStore(t *testing.T) {
+	dir := t.TempDir()
+	try := func(profileKey, keys string) error {
+		text := "segment: retail\nprofile_key: " + profileKey + "\nkeys: [" + keys + "]\ntables: {page_view: {}}\n"
+		s, err := segment.Parse("segment.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := deployment.Default()
+		d.Data, d.Listen = dir, "127.0.0.1:0"
+		n, err := node.Start(t.Context(), node.Options{Deployment: d, Segment: s, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			stop(t, n)
+		}
+		return err
+	}
+	for _, c := range []struct {
+		name, profileKey, keys, says string
+	}{
+		{"the first time", "user_id", "{name: user_id}, {name: email}, {name: cookie}", ""},
+		{"again, normalized differently", "user_id", "{name: user_id}, {name: email, normalize: email}, {name: cookie}", ""},
+		{"ranked differently", "user_id", "{name: user_id}, {name: cookie}, {name: email}", "ranked differently"},
+		{"one removed", "user_id", "{name: user_id}, {name: cookie}", "none can be removed"},
+		{"another policy", "user_id", "{name: user_id}, {name: email}, {name: cookie, policy: move_to_latest}", "cookie move_to_latest"},
+		{"another profile key", "email", "{name: user_id}, {name: email}, {name: cookie}", "profile key email"},
+		{"one added", "user_id", "{name: user_id}, {name: phone}, {name: email}, {name: cookie}", ""},
+		{"and removed again", "user_id", "{name: user_id}, {name: email}, {name: cookie}", "phone keep_first"},
+	} {
+		err := try(c.profileKey, c.keys)
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.says)
+		}
+		var changed *node.KeysChangedError
+		if errors.As(err, &changed) && (len(changed.Keys) == 0 || len(changed.Want) == 0) {
+			t.Errorf("%s: %+v", c.name, changed)
+		}
+	}
+}
