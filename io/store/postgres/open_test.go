@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -178,4 +179,46 @@ func TestLongKeys(t *testing.T) {
 	if err != nil || string(rows[0].Value) != "longest" || rows[1].Version != 0 {
 		t.Errorf("%v", err)
 	}
+}
+
+// The database never reads the whole table, also not by a plan that it made while the table was empty.
+func TestTableGrowsUnderOldPlans(t *testing.T) {
+	db := server.Start(t, "fsync=off", "autovacuum=off")
+	s := open(t, db.URL("grown"))
+	var version update.Version
+	for i := range 30 {
+		var conditions []update.Condition
+		var writes []update.Write
+		var keys [][]byte
+		for j := range 50 {
+			keys = append(keys, fmt.Appendf(nil, "%d/%d", i, j))
+			conditions = append(conditions, update.Condition{Key: keys[j]})
+			writes = append(writes, update.Write{Key: keys[j], Value: keys[j]})
+		}
+		if i > 0 { // one deleted, one looked at, and one that stays absent
+			conditions = append(conditions, update.Condition{Key: []byte("0/1"), Version: version}, update.Condition{Key: []byte("none")})
+			writes = append(writes, update.Write{Key: fmt.Appendf(nil, "%d/2", i-1)})
+		}
+		v, err := s.Commit(t.Context(), conditions, writes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			version = v
+		}
+		if _, err := s.Get(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Scan(t.Context(), keys[0], keys[9], 20); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Scan(t.Context(), keys[0], nil, 20); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Commit(t.Context(), []update.Condition{{Key: keys[0], Version: v}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	db.Run("do $$ begin assert (select seq_tup_read from pg_stat_user_tables where relname = 'grown_rows') = 0, 'the table was read as a whole'; end $$")
 }

@@ -55,12 +55,15 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", options.URL, err)
 	}
 	s := &Store{name: options.URL}
-	isolation, err := prepareTable(ctx, config.ConnConfig.Copy(), options.Table)
+	database, err := prepareTable(ctx, config.ConnConfig.Copy(), options.Table)
 	if err != nil {
 		return nil, s.failure("open", err)
 	}
-	statements := statementsOf(options.Table, isolation)
+	statements := statementsOf(options.Table, database.isolation)
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		if _, err := c.PgConn().Exec(ctx, database.settings).ReadAll(); err != nil {
+			return err
+		}
 		for name, text := range statements {
 			if _, err := c.Prepare(ctx, name, text); err != nil {
 				return err

@@ -70,26 +70,41 @@ const (
 	sqlDelete   = "braid_delete"
 )
 
-// prepareTable brings the tables to FormatVersion and returns the isolation level that commits need in this database.
-func prepareTable(ctx context.Context, config *pgx.ConnConfig, table string) (isolation string, err error) {
+// dialect is what databases differ in.
+type dialect struct {
+	isolation string // that commits need
+	settings  string // of a session, as commands
+}
+
+// PostgreSQL keeps the plan of a prepared statement, also one made while the table was empty, and would then read all of the table that
+// has grown since; there is no statement here for which that is the way. A connection whose other end is gone must not hold its
+// rows for hours.
+var postgreSQL = dialect{"read committed", `set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off;
+	set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3`}
+
+// The locks of others work otherwise.
+var other = dialect{isolation: "serializable"}
+
+// prepareTable brings the tables to FormatVersion and returns which database it is.
+func prepareTable(ctx context.Context, config *pgx.ConnConfig, table string) (d dialect, err error) {
 	c, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return "", err
+		return d, err
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
 	var server string
 	if err := c.QueryRow(ctx, `select version()`).Scan(&server); err != nil {
-		return "", err
+		return d, err
 	}
-	isolation = "read committed"
+	d = postgreSQL
 	if strings.Contains(server, "CockroachDB") || strings.Contains(server, "-YB-") {
-		isolation = "serializable" // their locks work otherwise
+		d = other
 	}
 	found, err := readFormat(ctx, c, table)
 	if err == nil && found < FormatVersion {
 		err = migrate(ctx, c, table)
 	}
-	return isolation, err
+	return d, err
 }
 
 // readFormat returns the version of the tables, 0 when there are none.
