@@ -62,8 +62,8 @@ type Paced struct {
 	LatencyMS  Latency `json:"latency_ms"`
 	IntendedMS Latency `json:"intended_ms"`
 	CPU        float64 `json:"cpu"` // cores in use
-	// Samples are taken each SampleEvery. Growth is the slope of the resident set over the second half, Flat the same less what the
-	// broker's index explains.
+	// Samples are taken at the start, every 10 s and at the end. Growth is the slope of the resident set over the second half of them;
+	// what is unexplained is the same without the broker's index.
 	Samples           []Sample `json:"samples"`
 	RSSPeak           int64    `json:"rss_peak,omitempty"`
 	GrowthPerMinute   float64  `json:"growth_per_minute"`

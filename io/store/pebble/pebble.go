@@ -149,7 +149,7 @@ func libraryOptions(o Options, g *gate) *lsm.Options {
 	for i := range out.Levels {
 		out.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		out.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // rows are mostly hashes and counters
-		out.Levels[i].IndexBlockSize = 256 << 10 // one level of index, or every read of a row reads two blocks more
+		out.Levels[i].IndexBlockSize = 256 << 10                                                        // one level of index, or every read of a row reads two blocks more
 	}
 	return out
 }
