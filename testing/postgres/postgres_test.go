@@ -17,7 +17,7 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir = u.Query().Get("host")
-		if s.NewURL() == s.NewURL() {
+		if one, other := s.NewURL(), s.NewURL(); one == other {
 			t.Error("a URL was given out twice")
 		}
 		s.Run("create table kept (a int); insert into kept values (1)")

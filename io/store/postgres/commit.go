@@ -36,7 +36,7 @@ func (s *Store) Commit(ctx context.Context, conditions []update.Condition, write
 	t := newTransaction(conditions, writes)
 	for _, key := range t.keys {
 		if len(key) > MaxKey {
-			return 0, fmt.Errorf("commit: a key of %d bytes, at most %d are possible: %q...", len(key), MaxKey, key[:32])
+			return 0, fmt.Errorf("commit: the key that begins with %q has %d bytes, at most %d are possible", key[:32], len(key), MaxKey)
 		}
 	}
 	c, err := s.pool.Acquire(ctx)
