@@ -5,6 +5,7 @@ package extension
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -67,12 +68,17 @@ func (s Set) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Register validates the set and makes its attribute kinds known. It belongs at the start of a program.
+// Register validates the set and makes its attribute kinds known. It belongs at the start of a program; a kind that is known
+// already, because the program comes by twice, is left as it is.
 func (s Set) Register() error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
 	for _, kind := range s.Attributes {
+		known, ok := attribute.LookupKind(kind.Name, attribute.Spec{})
+		if ok && known.Version == kind.Version && reflect.DeepEqual(known.Accumulator, kind.Accumulator) {
+			continue
+		}
 		if err := attribute.Register(kind); err != nil {
 			return err
 		}

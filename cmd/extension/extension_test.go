@@ -78,3 +78,28 @@ func TestValidate(t *testing.T) {
 		t.Error("a kind without version and accumulator was registered")
 	}
 }
+
+// still is an accumulator that keeps one byte.
+type still struct{ byte }
+
+func (s still) Add(dst, _ []byte, _ attribute.Spec, _ attribute.Observation) ([]byte, error) {
+	return append(dst, s.byte), nil
+}
+func (s still) Merge(dst, a, _ []byte) ([]byte, error) { return append(dst, a...), nil }
+func (s still) Result([]byte, attribute.Spec, int64) (attribute.Result, error) {
+	return attribute.Result{}, nil
+}
+func (s still) Check([]byte) error { return nil }
+
+func TestRegisterTwice(t *testing.T) {
+	set := extension.Set{Attributes: []attribute.Kind{{Name: "still", Version: 1, Accumulator: still{1}}}}
+	for range 2 {
+		if err := set.Register(); err != nil {
+			t.Error(err)
+		}
+	}
+	set.Attributes[0].Accumulator = still{2}
+	if err := set.Register(); err == nil {
+		t.Error("another kind took the name")
+	}
+}
