@@ -25,7 +25,7 @@ const (
 // Options say how a store uses memory and disk. The zero value is the default.
 type Options struct {
 	Durability Durability   // what an acknowledged commit survives; default Process
-	MemTable   int64        // bytes of recent writes held in memory, up to three times over while the disk is behind; default 32 MiB
+	MemTable   int64        // bytes of recent writes held in memory, up to three times over while the disk is behind; default 16 MiB
 	Cache      int64        // bytes of the cache of blocks read from disk; default 64 MiB
 	Logger     *slog.Logger // default slog.Default()
 	FS         vfs.FS       // the file system; default the real one
@@ -42,7 +42,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("durability %q, must be %q or %q", o.Durability, Process, Fsync)
 	}
 	if o.MemTable == 0 {
-		o.MemTable = 32 << 20
+		o.MemTable = 16 << 20
 	}
 	if o.Cache == 0 {
 		o.Cache = 64 << 20
