@@ -77,9 +77,10 @@ type dialect struct {
 }
 
 // PostgreSQL keeps the plan of a prepared statement, also one made while the table was empty, and would then read all of the table that
-// has grown since; there is no statement here for which that is the way. A connection whose other end is gone must not hold its
-// rows for hours.
-var postgreSQL = dialect{"read committed", `set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off;
+// has grown since; there is no statement here for which another way than the index is right, nor one that is worth planning anew.
+// A connection whose other end is gone must not hold its rows for hours.
+var postgreSQL = dialect{"read committed", `
+	set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan;
 	set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3`}
 
 // The locks of others work otherwise.
