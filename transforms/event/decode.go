@@ -25,6 +25,7 @@ const (
 	MaxID          = 256 // bytes of event_id and of table
 	MinTime        = -62135596800000
 	MaxTime        = 253402300799999 // the last millisecond of the year 9999
+	ReceivedAhead  = 60 * 60 * 1000  // how far receive time may be ahead of the record's timestamp, milliseconds: it moves the stream's clock
 )
 
 func (l Limits) withDefaults() Limits {
@@ -49,6 +50,10 @@ func Decode(r Record, limits Limits) (Event, error) {
 	e := Event{Raw: r.Value, Position: r.Position, Received: r.Timestamp}
 	if err := e.headers(r.Headers); err != nil {
 		return Event{}, err
+	}
+	if r.Timestamp > 0 && e.Received > r.Timestamp+ReceivedAhead {
+		return Event{}, &Rejection{Reason: BadHeader, Field: HeaderReceived, Detail: "is more than an hour after the record's own timestamp " +
+			time.UnixMilli(r.Timestamp).UTC().Format(time.RFC3339)}
 	}
 	if err := e.index(limits); err != nil {
 		return Event{}, err

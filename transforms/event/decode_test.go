@@ -3,6 +3,7 @@ package event_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -182,6 +183,22 @@ func TestCursor(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", source, got, want)
+		}
+	}
+}
+
+// Receive time moves the stream's clock, so one from the future is no receive time.
+func TestDecodeRefusesAReceiveTimeAheadOfTheRecord(t *testing.T) {
+	const stamp = 1_700_000_000_000
+	for ahead, want := range map[int64]bool{-stamp + 1: true, 0: true, event.ReceivedAhead: true, event.ReceivedAhead + 1: false} {
+		r := event.Record{
+			Value: []byte(`{"event_id":"e","table":"t"}`), Timestamp: stamp,
+			Headers: []event.Header{{Key: event.HeaderReceived, Value: strconv.AppendInt(nil, stamp+ahead, 10)}},
+		}
+		_, err := event.Decode(r, event.Limits{})
+		var rejection *event.Rejection
+		if ok := err == nil; ok != want || !ok && (!errors.As(err, &rejection) || rejection.Reason != event.BadHeader) {
+			t.Errorf("%d ms ahead: %v", ahead, err)
 		}
 	}
 }

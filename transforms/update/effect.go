@@ -84,7 +84,8 @@ func unmarshalEffects(row []byte) ([]Effect, error) {
 const EffectVersion = 1
 
 // ProfileEffect is the JSON form of a record in the topic profiles: a profile as it is now, or the word that it goes on under
-// another ID.
+// another ID. A record may come again after a crash, also behind a newer one of the same profile from another partition: whoever
+// keeps the latest compares Time.
 type ProfileEffect struct {
 	Version      int           `json:"v"`
 	ID           string        `json:"id"`

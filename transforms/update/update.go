@@ -68,7 +68,7 @@ func (c *Config) Prepare(r event.Record) *Input {
 			why = &event.Rejection{Reason: event.MalformedJSON, Detail: err.Error()}
 		}
 		rejected := event.Reject(r, why)
-		in.Rejected, in.Received = &rejected, rejected.Received
+		in.Rejected, in.Received = &rejected, min(rejected.Received, r.Timestamp+event.ReceivedAhead) // what is not trusted does not move the clock
 	}
 	return in
 }
