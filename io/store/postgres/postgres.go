@@ -6,7 +6,8 @@
 // breaks the transaction off when one did not; the last deletes. Nobody else can touch the rows in between, so commits are
 // serializable although the database need not be asked for it.
 //
-// The statements are such that CockroachDB and YugabyteDB speak them too; there they run under serializable isolation.
+// The statements keep to what CockroachDB and YugabyteDB document to understand as well; there they run under serializable isolation.
+// The tests run on PostgreSQL only.
 package postgres
 
 import (
