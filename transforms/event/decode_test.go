@@ -25,7 +25,7 @@ func record(value string) event.Record {
 
 func TestDecode(t *testing.T) {
 	r := record(` {"event_id":"e\u0031","table":"page_view","time":"2010-12-01T09:00:00.250+01:00","identifiers":{"user_id":"7"},"x":[1,{"y":null}]} `)
-	r.Timestamp = 1
+	r.Timestamp = received + 1
 	r.Headers = []event.Header{
 		{Key: event.HeaderReceived, Value: []byte("1291190400100")},
 		{Key: event.HeaderSource, Value: []byte("web")},

@@ -68,7 +68,10 @@ func (c *Config) Prepare(r event.Record) *Input {
 			why = &event.Rejection{Reason: event.MalformedJSON, Detail: err.Error()}
 		}
 		rejected := event.Reject(r, why)
-		in.Rejected, in.Received = &rejected, min(rejected.Received, r.Timestamp+event.ReceivedAhead) // what is not trusted does not move the clock
+		in.Rejected, in.Received = &rejected, rejected.Received
+		if r.Timestamp > 0 { // what is not trusted does not move the clock
+			in.Received = min(in.Received, r.Timestamp+event.ReceivedAhead)
+		}
 	}
 	return in
 }
