@@ -84,6 +84,10 @@ func RegisterStore(scheme string, open StoreOpener) {
 func OpenStore(ctx context.Context, rawURL string) (Store, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
+		var wrong *url.Error
+		if errors.As(err, &wrong) { // without the URL, which may hold a password
+			err = wrong.Err
+		}
 		return nil, fmt.Errorf("store URL: %w", err)
 	}
 	stores.Lock()
