@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/url"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/braidhq/braid/pipelines"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // lookTimeout bounds what a look at the metrics asks of broker and store.
@@ -70,7 +72,8 @@ func (n *Node) lag(ctx context.Context) (map[string]map[int32]int64, error) {
 	}
 	var prepared kadm.OffsetResponses
 	if len(raw) > 0 {
-		if prepared, err = admin.FetchOffsets(ctx, pipelines.GroupPrepare(n.options.Segment.Name)); err != nil {
+		prepared, err = admin.FetchOffsets(ctx, pipelines.GroupPrepare(n.options.Segment.Name))
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // it is made when the first offset is noted
 			return nil, err
 		}
 	}

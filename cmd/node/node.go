@@ -130,6 +130,7 @@ func (n *Node) startBroker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	options = append(options, kgo.MetadataMinAge(50*time.Millisecond), kgo.DisableClientMetrics()) // it soon sees the topics that it made
 	if n.admin, err = kgo.NewClient(options...); err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
