@@ -5,6 +5,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/transforms/stats"
 
 	"github.com/braidhq/braid/pipelines/direct"
 )
@@ -72,4 +73,36 @@ func BenchmarkReshuffle(b *testing.B) {
 	bench(b, func(s beam.Scope) {
 		beam.ParDo0(s, &dropFn{}, beam.Reshuffle(s, beam.ParDo(s, &countFn{}, beam.CreateList(s, []int{b.N}))))
 	})
+}
+
+// BenchmarkGroupByKey is an element through a grouping of 100 keys.
+func BenchmarkGroupByKey(b *testing.B) {
+	bench(b, func(s beam.Scope) {
+		c := beam.ParDo(s, &keyFn{100}, beam.ParDo(s, &countFn{}, beam.CreateList(s, []int{b.N})))
+		beam.ParDo0(s, &dropGroupFn{}, beam.GroupByKey(s, c))
+	})
+}
+
+// BenchmarkCombinePerKey is an element through a lifted sum of 100 keys.
+func BenchmarkCombinePerKey(b *testing.B) {
+	bench(b, func(s beam.Scope) {
+		c := beam.ParDo(s, &keyFn{100}, beam.ParDo(s, &countFn{}, beam.CreateList(s, []int{b.N})))
+		beam.ParDo0(s, &dropPairFn{}, stats.SumPerKey(s, c))
+	})
+}
+
+type dropGroupFn struct{}
+
+func (*dropGroupFn) ProcessElement(_ int, values func(*int) bool) {
+	for v := 0; values(&v); {
+	}
+}
+
+type dropPairFn struct{}
+
+func (*dropPairFn) ProcessElement(int, int) {}
+
+func init() {
+	register.DoFn2x0[int, func(*int) bool](&dropGroupFn{})
+	register.DoFn2x0[int, int](&dropPairFn{})
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/exec"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
@@ -18,20 +19,36 @@ type block []byte
 // blockBytes is the size at which an output begins another block.
 const blockBytes = 256 << 10
 
-// bundle is the input of one run of a plan, and what that emits. It is the data manager of the SDK's executor, which
-// elsewhere is a gRPC stream.
+// item is a block that waits in a queue.
+type item struct {
+	block
+	hold mtime.Time // the watermark behind the stage stays below this until the block is done
+}
+
+// bundle is the input of one run of a plan, and what that emits. It is the data manager and the state reader of the SDK's
+// executor, which elsewhere are gRPC streams.
 type bundle struct {
-	in    []block
-	outs  []output
-	store *metrics.Store // user metrics of this bundle
+	exec.StateReader // nil: user state is refused, so only side inputs are ever read
+	in               []block
+	outs             []output
+	sides            []*sideInput
+	store            *metrics.Store // user metrics of this bundle
+}
+
+// target is who reads a PCollection.
+type target struct {
+	stages    []*stage
+	groupings []*grouper
+	sides     []*sideInput
 }
 
 // output holds what a bundle emits to one PCollection.
 type output struct {
-	id      string // transform ID of the sink
-	readers []*stage
-	single  bool // one element per block: each is a restriction
-	blocks  []block
+	id     string // transform ID of the sink
+	to     *target
+	single bool // one element per block: each is a restriction
+	blocks []block
+	gated  [][]waiting // per stage of to that has side inputs: the blocks, sorted by what they wait for
 }
 
 // Write takes one encoded element.
@@ -48,16 +65,56 @@ func (o *output) Write(p []byte) (int, error) {
 // Close does nothing: the outputs count when the bundle is committed.
 func (o *output) Close() error { return nil }
 
-// blocked reports whether an output must wait for room. Restrictions that are all open at once never wait. It needs e.mu.
-func (b *bundle) blocked() bool {
-	for i := range b.outs {
-		if len(b.outs[i].blocks) == 0 {
+// prepare does what a delivery needs and can be done without the engine's lock: the readers that take elements apart do it
+// here. It reports whether a grouping has got something that is due at once.
+func (o *output) prepare() (urgent bool, err error) {
+	if len(o.blocks) == 0 {
+		return false, nil
+	}
+	for _, g := range o.to.groupings {
+		u, err := g.add(o.blocks)
+		if err != nil {
+			return false, err
+		}
+		urgent = urgent || u
+	}
+	for _, s := range o.to.sides {
+		if err := s.add(o.blocks); err != nil {
+			return false, err
+		}
+	}
+	o.gated = nil
+	for _, s := range o.to.stages {
+		if len(s.sides) == 0 {
 			continue
 		}
-		for _, r := range b.outs[i].readers {
-			if r.limit > 0 && r.queued > r.e.opts.QueueBytes {
-				return true
-			}
+		ws, err := s.sort(o.blocks)
+		if err != nil {
+			return false, err
+		}
+		o.gated = append(o.gated, ws)
+	}
+	return urgent, nil
+}
+
+// blocked reports whether an output must wait for room. Restrictions that are all open at once never wait, and what waits for
+// a side input does not count: whoever fills that may be held back by the same queue. It needs e.mu.
+func (o *output) blocked() bool {
+	if len(o.blocks) == 0 {
+		return false
+	}
+	for _, r := range o.to.stages {
+		if r.limit > 0 && r.queued > r.e.opts.QueueBytes {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *bundle) blocked() bool {
+	for i := range b.outs {
+		if b.outs[i].blocked() {
+			return true
 		}
 	}
 	return false
@@ -120,7 +177,7 @@ func (in *instance) run(b *bundle) error {
 	id := strconv.FormatInt(in.e.bundles.Add(1), 10)
 	ctx := metrics.SetBundleID(in.e.ctx, id)
 	b.store = metrics.GetStore(ctx)
-	if err := in.plan.Execute(ctx, id, exec.DataContext{Data: b}); err != nil {
+	if err := in.plan.Execute(ctx, id, exec.DataContext{Data: b, State: b}); err != nil {
 		return err
 	}
 	// The executor reports success when its context ends, whatever it has read by then.

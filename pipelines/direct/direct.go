@@ -1,17 +1,18 @@
 // Package direct runs a Beam pipeline inside this process, as fast as a hand-written loop: no port, no gRPC, no copy of
 // the program.
 //
-// A pipeline becomes running code in four steps, one file each.
+// This is how a pipeline becomes running code. FEATURES.md says which features of Beam run here.
 //
 // # Translate
 //
 // The Go SDK marshals the pipeline into the portable model: a graph of transforms and PCollections. What this runner cannot
-// run is refused here, before anything has run, with an error that names the step (refuse.go). The rest is rewritten into
-// what the SDK's executor knows: a splittable DoFn becomes "pair with a restriction, split, process", a Reshuffle and a
-// Flatten become edges. Then the graph is cut into stages (translate.go): a ParDo joins the stage of its producer, so that
-// elements pass between the two as function calls. A stage begins where elements must be held: behind an Impulse, a
-// Reshuffle or a Flatten, and at the split and the process step of a splittable DoFn. Each stage is one
-// ProcessBundleDescriptor, the same message that a remote runner would send to a worker.
+// run is refused, before anything has run, with an error that names the step. The rest is rewritten into what the SDK's
+// executor knows: a splittable DoFn becomes "pair with a restriction, split, process", a CombinePerKey "combine what a bundle
+// holds, group, merge, extract", a Reshuffle and a Flatten become edges. Then the graph is cut into stages: a ParDo joins the
+// stage of its producer, so that elements pass between the two as function calls. A stage begins where elements must be held:
+// behind an Impulse, a GroupByKey, a Reshuffle or a Flatten, at a ParDo with side inputs, and at the split and the process
+// step of a splittable DoFn. Each stage is one ProcessBundleDescriptor, the same message that a remote runner would send to
+// a worker. All this is package program.
 //
 // # Stage
 //
@@ -26,12 +27,33 @@
 // another: process, commit the outputs, wait for the resume delay, process the residual. The plan stays with the restriction,
 // so a DoFn fused behind a source sees the same partitions for as long as it lives.
 //
+// # Watermark
+//
+// Where something groups by key or reads a side input, the runner knows how far event time has come before and behind each
+// node (watermark.go). What is queued or running holds it back: a block with the watermark that its stage had when it came, a
+// residual with what the watermark estimator of its DoFn says. Pipelines without either pay nothing for this.
+//
+// # Grouping
+//
+// A GroupByKey is no stage but a table (grouping.go, package grouping), cut into shards with a lock each. Whoever commits a
+// bundle puts its elements there. When the watermark has passed the end of a window, a goroutine takes the groups out
+// and delivers them to the next stages. Past a bound on memory, values go to disk until then.
+//
+// # Side input
+//
+// The elements of a side input are kept by window (sideinput.go). Those of the main input wait in front of their stage until
+// the watermark of the side input has passed the window that they see.
+//
 // # Retry
 //
 // A bundle that fails, by error or by panic, is run again with the same input by a fresh plan, after an exponential back-off
 // (retry.go). Everything else goes on meanwhile. Nothing of the failed try is kept: no output, no metric, and none of its
 // DoFn instances, which are torn down. So a DoFn whose StartBundle is called again knows that its previous bundle
 // succeeded, including every FinishBundle downstream.
+//
+// # Drain
+//
+// A drain (drain.go) truncates the restrictions, finishes what is queued, and with that ends time: open windows fire.
 //
 // # What a DoFn may rely on
 //
@@ -53,6 +75,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+
+	"github.com/braidhq/braid/pipelines/direct/program"
 )
 
 // Name is the name under which the runner is registered with Beam, for beam.Run and the --runner flag of beamx.
@@ -75,6 +99,11 @@ type Options struct {
 	// One bundle may exceed it. Default: 16 MiB.
 	QueueBytes int
 
+	// GroupingBytes is about how much memory all groupings together may take; what is more goes to disk. Default: 256 MiB.
+	GroupingBytes int64
+	// TempDir is where a directory for what does not fit into GroupingBytes is made, if need be. Default: the system's.
+	TempDir string
+
 	// Backoff is the wait before the first retry of a failed bundle; it grows by half each time, with a random part.
 	// Default: 50 ms.
 	Backoff time.Duration
@@ -96,6 +125,9 @@ func (o Options) withDefaults() Options {
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = 16 << 20
 	}
+	if o.GroupingBytes <= 0 {
+		o.GroupingBytes = 256 << 20
+	}
 	if o.Backoff <= 0 {
 		o.Backoff = 50 * time.Millisecond
 	}
@@ -104,6 +136,9 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// UnsupportedError says that a step of the pipeline uses a feature that this runner does not run.
+type UnsupportedError = program.UnsupportedError
 
 // Result is what is left of a job that has ended. It implements beam.PipelineResult.
 type Result struct {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +18,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/typex"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
+
+	"github.com/braidhq/braid/pipelines/direct/grouping"
+	"github.com/braidhq/braid/pipelines/direct/program"
 )
 
 // ErrCancelled is the error of a job that Cancel ended.
@@ -26,10 +28,14 @@ var ErrCancelled = errors.New("direct: job cancelled")
 
 // Engine is a running job. Its methods may be called from any goroutine.
 type Engine struct {
-	opts    Options
-	names   map[string]string // transform ID -> full name of its step
-	stages  []*stage
-	readers map[string][]*stage // PCollection -> stages that queue its elements
+	opts      Options
+	names     map[string]string // transform ID -> full name of its step
+	nodes     []node            // stages and groupings, in data-flow order
+	stages    []*stage
+	targets   map[string]*target // PCollection -> who reads it
+	timed     bool               // something waits for watermarks
+	memory    *grouping.Memory
+	groupings []*grouper
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
@@ -44,7 +50,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	room    *sync.Cond // a queue became shorter, or the job ended
-	open    int        // blocks queued or in a running bundle, and restrictions not yet done
+	open    int        // blocks queued or in a running bundle, restrictions not yet done, and groupings that fire
 	failing map[*Failure]struct{}
 }
 
@@ -60,38 +66,26 @@ func Start(ctx context.Context, p *beam.Pipeline, opts Options) (*Engine, error)
 	if err != nil {
 		return nil, fmt.Errorf("direct: marshal pipeline: %w", err)
 	}
-	prog, err := translate(pb)
+	prog, err := program.Translate(pb)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
 		opts:     opts.withDefaults(),
-		names:    prog.names,
-		readers:  map[string][]*stage{},
+		names:    prog.Names,
+		targets:  map[string]*target{},
 		draining: make(chan struct{}),
 		complete: make(chan struct{}),
 		finished: make(chan struct{}),
 		failing:  map[*Failure]struct{}{},
 	}
 	e.room = sync.NewCond(&e.mu)
-	for _, spec := range prog.stages {
-		// A plan that cannot be built must fail here and not in a bundle, where it would be tried for ever.
-		for _, desc := range []*fnpb.ProcessBundleDescriptor{spec.descriptor, spec.truncate} {
-			if _, err := newPlan(desc); desc != nil && err != nil {
-				return nil, fmt.Errorf("direct: steps %q: %w", spec.steps, err)
-			}
-		}
-		s := newStage(e, spec)
-		e.stages = append(e.stages, s)
-		for _, o := range spec.origins {
-			e.readers[o] = append(e.readers[o], s)
-		}
-	}
-	for _, s := range e.stages {
-		s.bindOutputs()
+	e.memory = grouping.NewMemory(e.opts.GroupingBytes, e.opts.TempDir)
+	if err := e.build(prog); err != nil {
+		return nil, err
 	}
 	e.ctx, e.cancel = context.WithCancelCause(ctx)
-	if err := e.impulse(prog.impulses); err != nil {
+	if err := e.impulse(prog.Impulses); err != nil {
 		e.cancel(nil)
 		return nil, err
 	}
@@ -99,7 +93,72 @@ func Start(ctx context.Context, p *beam.Pipeline, opts Options) (*Engine, error)
 	return e, nil
 }
 
-// impulse queues the one empty element of each Impulse, and with that starts the job.
+// build makes the stages and groupings, and connects them.
+func (e *Engine) build(prog *program.Program) error {
+	producers := map[string]*flow{}
+	upstream := func(pcs []string) (ups []*flow) {
+		for _, pc := range pcs {
+			if f := producers[pc]; f != nil { // an Impulse is over before anything begins
+				ups = append(ups, f)
+			}
+		}
+		return ups
+	}
+	for _, n := range prog.Nodes {
+		if n.Grouping != nil {
+			g := newGrouping(e, n.Grouping)
+			g.ups = upstream(n.Grouping.Origins)
+			for _, o := range n.Grouping.Origins {
+				e.target(o).groupings = append(e.target(o).groupings, g)
+			}
+			producers[n.Grouping.Output] = &g.flow
+			e.nodes, e.groupings = append(e.nodes, g), append(e.groupings, g)
+			continue
+		}
+		// A plan that cannot be built must fail here and not in a bundle, where it would be tried for ever.
+		for _, desc := range []*fnpb.ProcessBundleDescriptor{n.Stage.Descriptor, n.Stage.Truncate} {
+			if _, err := newPlan(desc); desc != nil && err != nil {
+				return fmt.Errorf("direct: steps %q: %w", n.Stage.Steps, err)
+			}
+		}
+		s := newStage(e, n.Stage)
+		s.ups = upstream(n.Stage.Origins)
+		for _, o := range n.Stage.Origins {
+			e.target(o).stages = append(e.target(o).stages, s)
+		}
+		for _, side := range s.sides {
+			side.ups = upstream(side.spec.Origins)
+			for _, o := range side.spec.Origins {
+				e.target(o).sides = append(e.target(o).sides, side)
+			}
+		}
+		for _, o := range n.Stage.Outputs {
+			producers[o] = &s.flow
+		}
+		e.nodes, e.stages = append(e.nodes, s), append(e.stages, s)
+		e.timed = e.timed || len(s.sides) > 0
+	}
+	e.timed = e.timed || len(e.groupings) > 0
+	for _, s := range e.stages {
+		s.bindOutputs()
+	}
+	for _, g := range e.groupings {
+		g.outs = newOutput("", e.target(g.spec.Output))
+	}
+	return nil
+}
+
+// target returns who reads a PCollection.
+func (e *Engine) target(pc string) *target {
+	t := e.targets[pc]
+	if t == nil {
+		t = &target{}
+		e.targets[pc] = t
+	}
+	return t
+}
+
+// impulse delivers the one empty element of each Impulse, and with that starts the job.
 func (e *Engine) impulse(pcs []string) error {
 	var b bytes.Buffer
 	enc := exec.MakeWindowEncoder(coder.NewGlobalWindow())
@@ -109,14 +168,21 @@ func (e *Engine) impulse(pcs []string) error {
 	if err := coder.EncodeBytes(nil, &b); err != nil {
 		return fmt.Errorf("direct: encode impulse: %w", err)
 	}
+	var outs []output
+	for _, pc := range pcs {
+		o := newOutput("", e.target(pc))
+		o.blocks = []block{b.Bytes()}
+		if _, err := o.prepare(); err != nil {
+			return fmt.Errorf("direct: deliver impulse: %w", err)
+		}
+		outs = append(outs, o)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, pc := range pcs {
-		e.deliver(e.readers[pc], []block{b.Bytes()})
+	for i := range outs {
+		e.deliver(&outs[i])
 	}
-	if e.open == 0 {
-		close(e.complete)
-	}
+	e.settle()
 	return nil
 }
 
@@ -141,33 +207,68 @@ func (e *Engine) supervise() {
 		}
 		s.idle = nil
 	}
+	// Only files that nobody needs are at stake: they are in a directory for temporary ones.
+	_ = e.memory.Close()
 	e.cancel(nil)
 	close(e.finished)
 }
 
-// deliver queues blocks with stages. It needs e.mu.
-func (e *Engine) deliver(to []*stage, bs []block) {
-	if len(bs) == 0 {
+// deliver queues a prepared output with its readers. It needs e.mu.
+func (e *Engine) deliver(o *output) {
+	if len(o.blocks) == 0 {
 		return
 	}
-	for _, s := range to {
-		e.open += len(bs)
-		s.push(bs)
+	gated := 0
+	for _, s := range o.to.stages {
+		if len(s.sides) > 0 {
+			s.await(o.gated[gated])
+			gated++
+			continue
+		}
+		items := make([]item, len(o.blocks))
+		for i, b := range o.blocks {
+			items[i] = item{b, s.in}
+		}
+		s.accept(items)
 	}
 }
 
-// commit makes the outputs of a bundle of s visible, all at once, together with the residuals that the stage itself is to
-// process, and closes the given number of blocks or restrictions. It waits for room in the queues that it fills. It
-// reports false, having done nothing, if the job has ended.
-func (e *Engine) commit(s *stage, b *bundle, residuals []block, closed int) bool {
-	if !e.publish(s, b, residuals, closed) {
+// accept queues items, with their holds. It needs e.mu.
+func (s *stage) accept(items []item) {
+	s.e.open += len(items)
+	for i := range items {
+		s.holds.add(items[i].hold)
+	}
+	s.push(items)
+}
+
+// commit is what the success of a bundle changes beside its outputs.
+type commit struct {
+	done      []mtime.Time // holds of the blocks or restrictions that it ran
+	kept      *mtime.Time  // hold of the residual that the caller goes on with
+	residuals []item       // for the stage itself to process
+}
+
+// commit makes the outputs of a bundle of s visible, all at once, and lets go of its input. It waits for room in the queues
+// that it fills. It reports false, having done nothing, if the job has ended.
+func (e *Engine) commit(s *stage, b *bundle, c commit) bool {
+	urgent := false
+	for i := range b.outs {
+		u, err := b.outs[i].prepare()
+		if err != nil {
+			e.cancel(&BundleError{Step: s.name(), Attempts: 1, Err: err})
+			return false
+		}
+		urgent = urgent || u
+	}
+	if !e.publish(s, b, c, urgent) {
 		return false
 	}
 	e.totals.add(b.store, e.names) // the caller's goroutine is still counted, so Wait cannot miss it
 	return true
 }
 
-func (e *Engine) publish(s *stage, b *bundle, residuals []block, closed int) bool {
+func (e *Engine) publish(s *stage, b *bundle, c commit, urgent bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for e.ctx.Err() == nil && b.blocked() {
@@ -177,15 +278,34 @@ func (e *Engine) publish(s *stage, b *bundle, residuals []block, closed int) boo
 		return false
 	}
 	for i := range b.outs {
-		e.deliver(b.outs[i].readers, b.outs[i].blocks)
+		e.deliver(&b.outs[i])
 	}
-	e.deliver([]*stage{s}, residuals)
+	s.accept(c.residuals)
 	s.bundles++
-	e.open -= closed
+	e.open -= len(c.done)
+	if c.kept != nil {
+		e.open++
+		s.holds.add(*c.kept)
+	}
+	for _, h := range c.done {
+		s.holds.remove(h)
+	}
+	if urgent || e.open == 0 || e.timed && s.output() > s.out {
+		e.settle()
+	}
+	return true
+}
+
+// settle moves the watermarks on, and ends the job if nothing is left to do. It needs e.mu.
+func (e *Engine) settle() {
+	if e.timed {
+		for _, n := range e.nodes {
+			n.advance()
+		}
+	}
 	if e.open == 0 {
 		close(e.complete)
 	}
-	return true
 }
 
 // Wait returns when the job has ended and no goroutine of it is left: nil when everything was processed or drained.
@@ -199,39 +319,6 @@ func (e *Engine) Done() <-chan struct{} { return e.finished }
 
 // Cancel ends the job without finishing its bundles; Wait returns ErrCancelled.
 func (e *Engine) Cancel() { e.cancel(ErrCancelled) }
-
-// Drain ends the job without losing anything: running bundles finish, each restriction is truncated as its DoFn says
-// (TruncateRestriction), what that leaves is processed, and so is everything in the queues. It returns what Wait returns or,
-// when ctx ends first, an error that names the steps that are still at work. The job is then still draining; Cancel ends it.
-//
-// Without a TruncateRestriction the SDK keeps the whole rest of a restriction whose tracker calls itself bounded. For the
-// range [0, MaxInt64) that means for ever.
-func (e *Engine) Drain(ctx context.Context) error {
-	e.drainOnce.Do(func() { close(e.draining) })
-	select {
-	case <-e.finished:
-		return e.err
-	case <-ctx.Done():
-	}
-	e.mu.Lock()
-	var busy []string
-	for _, s := range e.stages {
-		if s.running > 0 || len(s.queue) > 0 {
-			busy = append(busy, s.name())
-		}
-	}
-	e.mu.Unlock()
-	return fmt.Errorf("direct: drain: still at work: %s: %w", strings.Join(busy, "; "), context.Cause(ctx))
-}
-
-func (e *Engine) isDraining() bool {
-	select {
-	case <-e.draining:
-		return true
-	default:
-		return false
-	}
-}
 
 // Metrics returns the user metrics of all bundles that have succeeded so far. A step is given by its full name.
 func (e *Engine) Metrics() metrics.Results { return e.totals.results() }
@@ -254,7 +341,7 @@ func (e *Engine) Stages() []StageStats {
 	defer e.mu.Unlock()
 	var out []StageStats
 	for _, s := range e.stages {
-		out = append(out, StageStats{Steps: s.spec.steps, Bundles: s.bundles, Failures: s.failures, Running: s.running, Queued: s.queued})
+		out = append(out, StageStats{Steps: s.spec.Steps, Bundles: s.bundles, Failures: s.failures, Running: s.running, Queued: s.queued})
 	}
 	return out
 }

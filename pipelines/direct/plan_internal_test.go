@@ -8,6 +8,8 @@ import (
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/braidhq/braid/pipelines/direct/program"
 )
 
 // TestNewPlanDoesNotPanic: the executor panics on a transform that it does not know. No pipeline gets that far, so this test
@@ -22,7 +24,7 @@ func TestNewPlanDoesNotPanic(t *testing.T) {
 	}
 	_, err = newPlan(&fnpb.ProcessBundleDescriptor{
 		Transforms: map[string]*pipepb.PTransform{
-			"source": {Spec: &pipepb.FunctionSpec{Urn: urnSource, Payload: port}, Outputs: map[string]string{"i0": "n1"}},
+			"source": {Spec: &pipepb.FunctionSpec{Urn: program.URNSource, Payload: port}, Outputs: map[string]string{"i0": "n1"}},
 			"odd":    {Spec: &pipepb.FunctionSpec{Urn: "example:unknown:v1"}, Inputs: map[string]string{"i0": "n1"}},
 		},
 		Pcollections: map[string]*pipepb.PCollection{"n1": {CoderId: "bytes", WindowingStrategyId: "w"}},

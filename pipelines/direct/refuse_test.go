@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window/trigger"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -25,9 +26,7 @@ func init() {
 	register.DoFn1x0[int](&finalizeAtFinishFn{})
 	register.DoFn2x0[int, func(*int) bool](&sideFn{})
 	register.Function1x2(pairOf)
-	register.Function2x1(sum)
 	register.Function1x0(drop)
-	register.Iter1[int]()
 }
 
 type stateFn struct{ Count state.Value[int] }
@@ -61,7 +60,6 @@ type sideFn struct{}
 func (*sideFn) ProcessElement(int, func(*int) bool) {}
 
 func pairOf(v int) (string, int) { return "k", v }
-func sum(a, b int) int           { return a + b }
 func drop(int)                   {}
 
 // TestRefusals: what the runner cannot run is refused before anything runs, with the step and a way out.
@@ -73,22 +71,18 @@ func TestRefusals(t *testing.T) {
 		feature string
 		advice  string
 	}{
-		{"group by key", func(s beam.Scope, c beam.PCollection) {
-			beam.GroupByKey(s, beam.ParDo(s, pairOf, c))
-		}, "Step/CoGBK", "GroupByKey", "--runner=flink"},
-		{"co-group by key", func(s beam.Scope, c beam.PCollection) {
-			kv := beam.ParDo(s, pairOf, c)
-			beam.CoGroupByKey(s, kv, kv)
-		}, "Step/CoGBK", "GroupByKey", "--runner=flink"},
-		{"combine per key", func(s beam.Scope, c beam.PCollection) {
-			stats.SumPerKey(s, beam.ParDo(s, pairOf, c))
-		}, "Step/stats.SumPerKey/CombinePerKey", "CombinePerKey", "--runner=flink"},
-		{"combine globally", func(s beam.Scope, c beam.PCollection) {
-			beam.Combine(s, sum, c)
-		}, "Step/", "CombinePerKey", "--runner=flink"},
-		{"side input", func(s beam.Scope, c beam.PCollection) {
-			beam.ParDo0(s, &sideFn{}, c, beam.SideInput{Input: c})
-		}, "Step/direct_test.sideFn", "side inputs", "--runner=flink"},
+		{"trigger", func(s beam.Scope, c beam.PCollection) {
+			kv := beam.WindowInto(s, window.NewFixedWindows(time.Second), beam.ParDo(s, pairOf, c), beam.Trigger(trigger.Always()), beam.PanesDiscard())
+			beam.GroupByKey(s, kv)
+		}, "Step/CoGBK", "GroupByKey with a trigger", "--runner=flink"},
+		{"trigger of a combine", func(s beam.Scope, c beam.PCollection) {
+			kv := beam.WindowInto(s, window.NewFixedWindows(time.Second), beam.ParDo(s, pairOf, c), beam.Trigger(trigger.AfterCount(2)), beam.PanesDiscard())
+			stats.SumPerKey(s, kv)
+		}, "Step/stats.SumPerKey/CombinePerKey", "GroupByKey with a trigger", "--runner=flink"},
+		{"side input with a trigger", func(s beam.Scope, c beam.PCollection) {
+			side := beam.WindowInto(s, window.NewFixedWindows(time.Second), c, beam.Trigger(trigger.Always()), beam.PanesDiscard())
+			beam.ParDo0(s, &sideFn{}, beam.WindowInto(s, window.NewFixedWindows(time.Second), c), beam.SideInput{Input: side})
+		}, "Step/direct_test.sideFn", "side input with a trigger", "--runner=flink"},
 		{"state", func(s beam.Scope, c beam.PCollection) {
 			beam.ParDo0(s, &stateFn{Count: state.MakeValueState[int]("count")}, beam.ParDo(s, pairOf, c))
 		}, "Step/direct_test.stateFn", "state", "--runner=flink"},
@@ -140,10 +134,10 @@ func TestRefusals(t *testing.T) {
 func TestAllRefusalsAtOnce(t *testing.T) {
 	p, s := beam.NewPipelineWithRoot()
 	c := beam.CreateList(s, ints(0, 3))
-	beam.ParDo0(s.Scope("One"), &sideFn{}, c, beam.SideInput{Input: c})
+	beam.ParDo0(s.Scope("One"), &finalizeAtStartFn{}, c)
 	beam.ParDo0(s.Scope("Two"), &finalizeFn{}, c)
 	_, err := direct.Run(t.Context(), p, direct.Options{})
-	for _, step := range []string{`"One/direct_test.sideFn"`, `"Two/direct_test.finalizeFn"`} {
+	for _, step := range []string{`"One/direct_test.finalizeAtStartFn"`, `"Two/direct_test.finalizeFn"`} {
 		if err == nil || !strings.Contains(err.Error(), step) {
 			t.Errorf("error does not name %s:\n%v", step, err)
 		}

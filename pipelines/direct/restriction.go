@@ -2,11 +2,14 @@ package direct
 
 import (
 	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/exec"
 )
 
 // restriction processes a restriction bundle by bundle, from residual to residual, until nothing is left of it or the job
 // ends. It keeps its instance all the way, unless a bundle fails.
-func (s *stage) restriction(inst *instance, r block) *instance {
+func (s *stage) restriction(inst *instance, r item) *instance {
 	e := s.e
 	var resume *time.Timer
 	truncated := false
@@ -19,23 +22,23 @@ func (s *stage) restriction(inst *instance, r block) *instance {
 			truncated = true // once: what is left was wanted
 		}
 		var b *bundle
-		if inst, b = s.attempt(inst, s.spec.descriptor, []block{r}); b == nil {
+		if inst, b = s.attempt(inst, s.spec.Descriptor, []block{r.block}); b == nil {
 			return inst
 		}
 		// Bundles hold one restriction with one window, so this is one residual or none. Should the executor ever return
 		// more, the others become restrictions of their own.
-		var residuals []block
+		var residuals []item
 		var delay time.Duration
 		for _, cp := range inst.plan.Checkpoint() {
 			for _, rs := range cp.SR.RS {
-				residuals, delay = append(residuals, rs), max(delay, cp.Reapply)
+				residuals, delay = append(residuals, item{rs, max(r.hold, estimate(cp))}), max(delay, cp.Reapply)
 			}
 		}
 		if len(residuals) == 0 {
-			e.commit(s, b, nil, 1)
+			e.commit(s, b, commit{done: []mtime.Time{r.hold}})
 			return inst
 		}
-		if !e.commit(s, b, residuals[1:], 0) {
+		if !e.commit(s, b, commit{done: []mtime.Time{r.hold}, kept: &residuals[0].hold, residuals: residuals[1:]}) {
 			return inst
 		}
 		if r = residuals[0]; delay <= 0 {
@@ -69,22 +72,15 @@ func wait(e *Engine, t *time.Timer) bool {
 	}
 }
 
-// truncate asks the DoFn what of a restriction it wants to process in a drain. It returns false if that is nothing, and the
-// restriction is then closed, or if the job has ended. The instance for it serves only once: truncation needs neither Setup
-// nor anything else that lives longer.
-func (s *stage) truncate(r block) (block, bool) {
-	inst, b := s.attempt(nil, s.spec.truncate, []block{r})
-	if inst != nil {
-		inst.teardown()
+// estimate returns what the watermark estimator of a DoFn says about its residual. Without an estimator that is nothing, and
+// the watermark stands still until the restriction ends.
+func estimate(cp *exec.Checkpoint) mtime.Time {
+	if len(cp.SR.OW) == 0 {
+		return mtime.MinTimestamp
 	}
-	if b == nil {
-		return nil, false
+	least := mtime.MaxTimestamp
+	for _, t := range cp.SR.OW {
+		least = min(least, mtime.FromTime(t.AsTime()))
 	}
-	kept := b.outs[0].blocks
-	b.outs = nil
-	if len(kept) == 0 {
-		s.e.commit(s, b, nil, 1)
-		return nil, false
-	}
-	return kept[0], true
+	return least
 }

@@ -3,58 +3,72 @@ package direct
 import (
 	"strings"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
+
+	"github.com/braidhq/braid/pipelines/direct/program"
 )
 
 // maxBundleBytes bounds the input of a bundle of an ordinary stage; one block may exceed it.
 const maxBundleBytes = 1 << 20
 
-// stage is a stageSpec at work: a queue, and goroutines that run bundles from it. All fields that change are guarded by the
-// engine's mutex.
+// stage is a program.Stage at work: a queue, and goroutines that run bundles from it. All fields that change are guarded by
+// the engine's mutex.
 type stage struct {
+	flow
 	e     *Engine
-	spec  *stageSpec
+	spec  *program.Stage
 	limit int      // goroutines at once; 0 means no limit
 	outs  []output // template of a bundle's outputs
+	sides []*sideInput
 
-	queue   []block
+	queue   []item
 	queued  int // bytes in queue
+	waiting []waiting
 	running int // goroutines
+	holds   holds
 	idle    []*instance
 
 	bundles, failures int64
 }
 
-func newStage(e *Engine, spec *stageSpec) *stage {
-	s := &stage{e: e, spec: spec, limit: e.opts.Workers}
+func newStage(e *Engine, spec *program.Stage) *stage {
+	s := &stage{e: e, spec: spec, limit: e.opts.Workers, flow: newFlow()}
 	switch {
-	case spec.yields:
+	case spec.Yields:
 		// None of its restrictions need ever end: with a limit the rest would never begin.
 		s.limit = 0
-	case spec.process != "":
+	case spec.Process != "":
 		s.limit = e.opts.Restrictions
+	}
+	for i := range spec.Sides {
+		s.sides = append(s.sides, newSideInput(&spec.Sides[i]))
 	}
 	return s
 }
 
 // bindOutputs looks up who reads the outputs.
 func (s *stage) bindOutputs() {
-	for _, pc := range s.spec.outputs {
-		o := output{id: sinkPrefix + pc, readers: s.e.readers[pc]}
-		for _, r := range o.readers {
-			o.single = o.single || r.spec.process != ""
-		}
-		s.outs = append(s.outs, o)
+	for _, pc := range s.spec.Outputs {
+		s.outs = append(s.outs, newOutput(program.SinkPrefix+pc, s.e.target(pc)))
 	}
 }
 
-func (s *stage) name() string { return strings.Join(s.spec.steps, " + ") }
+func newOutput(id string, to *target) output {
+	o := output{id: id, to: to}
+	for _, r := range to.stages {
+		o.single = o.single || r.spec.Process != ""
+	}
+	return o
+}
 
-// push queues blocks and starts goroutines for them. It needs e.mu.
-func (s *stage) push(bs []block) {
-	s.queue = append(s.queue, bs...)
-	for _, b := range bs {
-		s.queued += len(b)
+func (s *stage) name() string { return strings.Join(s.spec.Steps, " + ") }
+
+// push queues items and starts goroutines for them. It needs e.mu.
+func (s *stage) push(items []item) {
+	s.queue = append(s.queue, items...)
+	for _, b := range items {
+		s.queued += len(b.block)
 	}
 	for {
 		in := s.next()
@@ -69,16 +83,16 @@ func (s *stage) push(bs []block) {
 
 // next takes the input of a bundle from the queue, nil if there is none or if all workers are busy. One restriction, or as
 // many blocks as leave an equal share to every free worker. It needs e.mu.
-func (s *stage) next() []block {
+func (s *stage) next() []item {
 	if len(s.queue) == 0 || s.limit > 0 && s.running >= s.limit {
 		return nil
 	}
-	n, size := 1, len(s.queue[0])
-	if s.spec.process == "" {
+	n, size := 1, len(s.queue[0].block)
+	if s.spec.Process == "" {
 		free := s.limit - s.running
 		share := (len(s.queue) + free - 1) / free
 		for n < share && size < maxBundleBytes {
-			size += len(s.queue[n])
+			size += len(s.queue[n].block)
 			n++
 		}
 	}
@@ -92,14 +106,14 @@ func (s *stage) next() []block {
 }
 
 // work runs bundles or restrictions until the queue is empty or the job has ended.
-func (s *stage) work(in []block) {
+func (s *stage) work(in []item) {
 	e := s.e
 	defer e.workers.Done()
 	e.mu.Lock()
 	inst := s.takeIdle()
 	e.mu.Unlock()
 	for in != nil {
-		if s.spec.process != "" {
+		if s.spec.Process != "" {
 			inst = s.restriction(inst, in[0])
 		} else {
 			inst = s.bundle(inst, in)
@@ -119,10 +133,14 @@ func (s *stage) work(in []block) {
 }
 
 // bundle runs one bundle of an ordinary stage.
-func (s *stage) bundle(inst *instance, in []block) *instance {
-	inst, b := s.attempt(inst, s.spec.descriptor, in)
+func (s *stage) bundle(inst *instance, in []item) *instance {
+	blocks, holds := make([]block, len(in)), make([]mtime.Time, len(in))
+	for i := range in {
+		blocks[i], holds[i] = in[i].block, in[i].hold
+	}
+	inst, b := s.attempt(inst, s.spec.Descriptor, blocks)
 	if b != nil {
-		s.e.commit(s, b, nil, len(in))
+		s.e.commit(s, b, commit{done: holds})
 	}
 	return inst
 }
@@ -140,10 +158,10 @@ func (s *stage) takeIdle() *instance {
 
 // newBundle prepares a bundle for one of the stage's descriptors.
 func (s *stage) newBundle(desc *fnpb.ProcessBundleDescriptor, in []block) *bundle {
-	if desc == s.spec.truncate {
-		return &bundle{in: in, outs: []output{{id: sinkPrefix + desc.GetId(), single: true}}}
+	if desc == s.spec.Truncate {
+		return &bundle{in: in, outs: []output{{id: program.SinkPrefix + desc.GetId(), to: &target{}, single: true}}}
 	}
-	b := &bundle{in: in}
+	b := &bundle{in: in, sides: s.sides}
 	if len(s.outs) > 0 {
 		b.outs = append(b.outs, s.outs...)
 	}

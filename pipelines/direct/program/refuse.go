@@ -1,4 +1,4 @@
-package direct
+package program
 
 import (
 	"errors"
@@ -32,6 +32,8 @@ const (
 	useFlink       = "run this pipeline on Flink (--runner=flink)"
 	actOnResume    = "no runner of the Go SDK runs it correctly, Flink neither: let the source act when its restriction is resumed"
 	windowAfter    = "apply the window after the splittable DoFn, or run this pipeline on Flink (--runner=flink)"
+	windowSide     = "give the side input fixed, sliding or global windows and the default trigger, or run this pipeline on Flink (--runner=flink)"
+	noRetractions  = "accumulate or discard instead: no runner of the Go SDK retracts"
 	useMatchingOut = "give all inputs the same coder, or run this pipeline on Flink (--runner=flink)"
 )
 
@@ -48,22 +50,15 @@ func refuse(c *pipepb.Components) error {
 	reject := func(id, feature, advice string) {
 		errs = append(errs, &UnsupportedError{Step: stepName(id, ts[id]), Feature: feature, Advice: advice})
 	}
-	inside := map[string]bool{} // parts of a composite that is itself refused
-	for _, id := range sortedKeys(ts) {
-		if ts[id].GetSpec().GetUrn() == graphx.URNCombinePerKey {
-			reject(id, "CombinePerKey", useFlink)
-			descendants(ts, id, func(d string) { inside[d] = true })
-		}
-	}
 	for _, id := range sortedKeys(ts) {
 		t := ts[id]
-		if inside[id] || len(t.GetSubtransforms()) > 0 {
+		if len(t.GetSubtransforms()) > 0 {
 			continue
 		}
 		switch urn := t.GetSpec().GetUrn(); urn {
-		case graphx.URNImpulse, graphx.URNFlatten, graphx.URNWindow:
+		case graphx.URNImpulse, graphx.URNFlatten, graphx.URNWindow, urnPrecombine, urnMerge, urnExtract:
 		case graphx.URNGBK:
-			reject(id, "GroupByKey", useFlink)
+			refuseGrouping(windowingOf(c, only(t.GetInputs())), func(feature, advice string) { reject(id, feature, advice) })
 		case graphx.URNParDo:
 			pd, fn, err := decodeParDo(t)
 			if err != nil {
@@ -80,8 +75,13 @@ func refuse(c *pipepb.Components) error {
 
 // refuseParDo calls reject for every feature of a ParDo that is not supported.
 func refuseParDo(c *pipepb.Components, t *pipepb.PTransform, pd *pipepb.ParDoPayload, fn *graph.Fn, reject func(feature, advice string)) {
-	if len(pd.GetSideInputs()) > 0 {
-		reject("side inputs", useFlink)
+	for _, local := range sortedKeys(pd.GetSideInputs()) {
+		switch ws := windowingOf(c, t.GetInputs()[local]); {
+		case ws.GetMergeStatus() == pipepb.MergeStatus_NEEDS_MERGE:
+			reject("a side input in session windows", windowSide)
+		case !defaultTrigger(ws):
+			reject("a side input with a trigger other than the default one", windowSide)
+		}
 	}
 	if len(pd.GetStateSpecs()) > 0 {
 		reject("state", useFlink)
@@ -96,12 +96,11 @@ func refuseParDo(c *pipepb.Components, t *pipepb.PTransform, pd *pipepb.ParDoPay
 		reject("stable input", useFlink)
 	}
 	if fn == nil {
-		return // a part of a CoGroupByKey, which is refused by its GroupByKey
+		return // a part of a CoGroupByKey
 	}
 	dofn, err := graph.AsDoFn(fn, graph.MainUnknown)
 	if err != nil {
-		reject("Combine", useFlink) // the only other function that a ParDo carries
-		return
+		return // a Combine that is not lifted: the only other function that a ParDo carries
 	}
 	// The payload knows only of finalizers in ProcessElement. The executor runs the callbacks of a plan's first bundle and
 	// forgets those of the later ones.
@@ -114,10 +113,37 @@ func refuseParDo(c *pipepb.Components, t *pipepb.PTransform, pd *pipepb.ParDoPay
 	}
 	// The executor runs an element once per window when the DoFn looks at windows, and then drops the continuation that a
 	// source returns: everything behind its first bundle would be lost.
-	ws := c.GetWindowingStrategies()[c.GetPcollections()[t.GetInputs()["i0"]].GetWindowingStrategyId()]
+	ws := windowingOf(c, t.GetInputs()["i0"])
 	if pd.GetRestrictionCoderId() != "" && ws.GetWindowFn().GetUrn() == graphx.URNSlidingWindowsWindowFn {
 		reject("a splittable DoFn behind sliding windows", windowAfter)
 	}
+}
+
+// refuseGrouping calls reject for every feature of a GroupByKey that is not supported.
+func refuseGrouping(ws *pipepb.WindowingStrategy, reject func(feature, advice string)) {
+	switch urn := ws.GetWindowFn().GetUrn(); urn {
+	case graphx.URNGlobalWindowsWindowFn, graphx.URNFixedWindowsWindowFn, graphx.URNSlidingWindowsWindowFn, graphx.URNSessionsWindowFn:
+	default:
+		reject(fmt.Sprintf("GroupByKey in windows of %q", urn), useFlink)
+	}
+	if !defaultTrigger(ws) {
+		reject("GroupByKey with a trigger other than the default one", useFlink)
+	}
+	if ws.GetAccumulationMode() == pipepb.AccumulationMode_RETRACTING {
+		reject("GroupByKey with retractions", noRetractions)
+	}
+}
+
+func defaultTrigger(ws *pipepb.WindowingStrategy) bool {
+	switch ws.GetTrigger().GetTrigger().(type) {
+	case nil, *pipepb.Trigger_Default_:
+		return true
+	}
+	return false
+}
+
+func windowingOf(c *pipepb.Components, pc string) *pipepb.WindowingStrategy {
+	return c.GetWindowingStrategies()[c.GetPcollections()[pc].GetWindowingStrategyId()]
 }
 
 func finalizes(_ int, ok bool) bool { return ok }
