@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -49,6 +50,9 @@ func WithAttribute(kind attribute.Kind) Option {
 // Main runs the command line of this process and ends it with the command's exit code. SIGINT and SIGTERM end a command gracefully, a
 // second one at once.
 func Main(options ...Option) {
+	if os.Getenv("GOGC") == "" { // a third less memory for a twentieth more work
+		debug.SetGCPercent(50)
+	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -138,11 +138,11 @@ func (s *Store) apply(conditions []update.Condition, writes []update.Write, batc
 		return nil, err
 	}
 	for _, w := range writes {
-		v := version
+		row := recentRow{version: version, value: w.Value}
 		if w.Value == nil {
-			v = 0
+			row.version = 0
 		}
-		s.recent.put(w.Key, v)
+		s.recent.put(w.Key, row)
 	}
 	return flight, nil
 }
@@ -150,7 +150,8 @@ func (s *Store) apply(conditions []update.Condition, writes []update.Write, batc
 // verify compares the conditions with the rows. The caller holds commitMu.
 func (s *Store) verify(conditions []update.Condition) error {
 	for _, c := range conditions {
-		found, ok := s.recent.get(c.Key)
+		row, ok := s.recent.get(c.Key)
+		found := row.version
 		if !ok {
 			var err error
 			if found, err = s.version(c.Key); err != nil {

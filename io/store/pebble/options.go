@@ -26,13 +26,11 @@ const (
 type Options struct {
 	Durability Durability   // what an acknowledged commit survives; default Process
 	MemTable   int64        // bytes of recent writes held in memory, up to three times over while the disk is behind; default 16 MiB
-	Cache      int64        // bytes of the cache of blocks read from disk; default 64 MiB
+	Cache      int64        // bytes of the cache of blocks read from disk; default 48 MiB
+	Rows       int64        // bytes of rows written or read last that are held in memory as well; default 64 MiB
 	Logger     *slog.Logger // default slog.Default()
 	FS         vfs.FS       // the file system; default the real one
 }
-
-// recentRows is how many rows' versions are remembered, so that conditions need not be read back.
-const recentRows = 100_000
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Durability == "" {
@@ -45,13 +43,19 @@ func (o Options) withDefaults() (Options, error) {
 		o.MemTable = 16 << 20
 	}
 	if o.Cache == 0 {
-		o.Cache = 64 << 20
+		o.Cache = 48 << 20
+	}
+	if o.Rows == 0 {
+		o.Rows = 64 << 20
 	}
 	if o.MemTable < 1<<20 || o.MemTable > 1<<30 {
 		return o, fmt.Errorf("memtable of %s, must be 1 MiB to 1 GiB", humanize.IBytes(uint64(max(0, o.MemTable))))
 	}
 	if o.Cache < 1<<20 || o.Cache > 1<<40 {
 		return o, fmt.Errorf("cache of %s, must be 1 MiB to 1 TiB", humanize.IBytes(uint64(max(0, o.Cache))))
+	}
+	if o.Rows < 1<<20 || o.Rows > 1<<40 {
+		return o, fmt.Errorf("rows of %s, must be 1 MiB to 1 TiB", humanize.IBytes(uint64(max(0, o.Rows))))
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -108,6 +112,8 @@ func (o *Options) set(name, value string) error {
 		return size(&o.MemTable)
 	case "cache":
 		return size(&o.Cache)
+	case "rows":
+		return size(&o.Rows)
 	}
-	return errors.New("unknown; known are durability, memtable, cache")
+	return errors.New("unknown; known are durability, memtable, cache, rows")
 }

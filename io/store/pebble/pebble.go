@@ -1,6 +1,6 @@
 // Package pebble is the store of a single process: an ordered key-value store in a directory, kept by the Pebble library.
 //
-// Opened by URL as pebble:DIR?durability=process|fsync&memtable=SIZE&cache=SIZE. In goes what update.Store takes; a row lies in
+// Opened by URL as pebble:DIR?durability=process|fsync&memtable=SIZE&cache=SIZE&rows=SIZE. In goes what update.Store takes; a row lies in
 // Pebble under its key with the version before the value. A commit becomes one Pebble batch: its conditions are checked and it is
 // applied under a lock, and it waits for the write-ahead log outside of it, so that committers share one wait.
 //
@@ -40,7 +40,7 @@ type Store struct {
 	gate *gate
 
 	commitMu sync.Mutex // conditions hold from their check to the end of the apply
-	recent   recentVersions
+	recent   recentRows
 	flights  flights
 	versions versions
 
@@ -70,7 +70,7 @@ func Open(dir string, options Options) (*Store, error) {
 	if dir, err = canonical(options.FS, dir); err != nil {
 		return nil, fmt.Errorf("store directory %q: %w", dir, err)
 	}
-	s := &Store{dir: dir, gate: newGate(dir, options.Logger), recent: newRecentVersions(recentRows)}
+	s := &Store{dir: dir, gate: newGate(dir, options.Logger), recent: newRecentRows(options.Rows)}
 	unlock, err := prepareDirectory(options.FS, dir)
 	if err != nil {
 		return nil, err

@@ -28,43 +28,57 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([]update.Row, error) {
 	if err := s.gate.broken(); err != nil {
 		return nil, err
 	}
-	s.commitMu.Lock()
-	flips := s.recent.flips
-	s.commitMu.Unlock()
 	rows, err := s.get(keys)
 	if err != nil {
 		return nil, s.readError(err)
 	}
-	s.commitMu.Lock()
-	s.recent.learn(rows, flips)
-	s.commitMu.Unlock()
 	absent := slices.ContainsFunc(rows, func(r update.Row) bool { return r.Version == 0 })
 	return rows, s.await(ctx, s.flights.seen(rows, absent))
 }
 
+// get takes what is remembered of the rows and reads the rest as of the same moment.
 func (s *Store) get(keys [][]byte) ([]update.Row, error) {
-	// In key order neighbours share blocks.
-	order := make([]int, len(keys))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
-	var from lsm.Reader = s.db
-	if len(keys) > 1 {
-		moment := s.db.NewSnapshot()
-		defer moment.Close()
-		from = moment
-	}
 	rows := make([]update.Row, len(keys))
-	readers := max(1, min(runtime.GOMAXPROCS(0), len(keys)/keysPerReader))
+	var missing []int
+	s.commitMu.Lock()
+	for i, key := range keys {
+		row, ok := s.recent.get(key)
+		rows[i] = update.Row{Key: key, Value: row.value, Version: row.version}
+		if !ok {
+			missing = append(missing, i)
+		}
+	}
+	if len(missing) == 0 {
+		s.commitMu.Unlock()
+		return rows, nil
+	}
+	flips := s.recent.flips
+	moment := s.db.NewSnapshot()
+	s.commitMu.Unlock()
+	err := readMissing(rows, keys, missing, moment)
+	if err := errors.Join(err, moment.Close()); err != nil {
+		return nil, err
+	}
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	for _, i := range missing {
+		s.recent.learn(rows[i], flips)
+	}
+	return rows, nil
+}
+
+func readMissing(rows []update.Row, keys [][]byte, missing []int, from lsm.Reader) error {
+	// In key order neighbours share blocks.
+	slices.SortFunc(missing, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
+	readers := max(1, min(runtime.GOMAXPROCS(0), len(missing)/keysPerReader))
 	if readers == 1 {
-		return rows, readInto(rows, keys, order, from)
+		return readInto(rows, keys, missing, from)
 	}
 	var group errgroup.Group
-	for part := range slices.Chunk(order, (len(order)+readers-1)/readers) {
+	for part := range slices.Chunk(missing, (len(missing)+readers-1)/readers) {
 		group.Go(func() error { return readInto(rows, keys, part, from) })
 	}
-	return rows, group.Wait()
+	return group.Wait()
 }
 
 // keysPerReader is how many keys are worth a goroutine of their own.
