@@ -10,6 +10,7 @@ import (
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
 	"github.com/braidhq/braid/transforms/update/updatepb"
+	"github.com/klauspost/compress/s2"
 )
 
 // Topics that effects go to, by their names within the segment.
@@ -62,10 +63,18 @@ func (o *outbox) marshal() ([]byte, error) {
 	for _, e := range o.effects {
 		m.Effects = append(m.Effects, &updatepb.Effect{Id: e.ID, Topic: e.Topic, Key: e.Key, Value: e.Value})
 	}
-	return m.MarshalVT()
+	row, err := m.MarshalVT()
+	if err != nil {
+		return nil, err
+	}
+	return s2.Encode(nil, row), nil // JSON of one shape: a fifth is left, and that is written several times
 }
 
-func unmarshalEffects(row []byte) ([]Effect, error) {
+func unmarshalEffects(packed []byte) ([]Effect, error) {
+	row, err := s2.Decode(nil, packed)
+	if err != nil || len(row) == 0 {
+		return nil, fmt.Errorf("outbox row: %w", ErrDamaged)
+	}
 	var m updatepb.Effects
 	if err := m.UnmarshalVT(row); err != nil {
 		return nil, fmt.Errorf("outbox row: %w: %w", ErrDamaged, err)

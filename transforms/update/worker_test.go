@@ -13,6 +13,7 @@ import (
 	"github.com/braidhq/braid/transforms/profile"
 	"github.com/braidhq/braid/transforms/update"
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/s2"
 )
 
 // What was committed and perhaps never sent comes first in the next life, under the same IDs; once it is acknowledged the next commit
@@ -294,8 +295,9 @@ func TestDamagedRows(t *testing.T) {
 		{"p", "", update.ErrDamaged, topic + "/2: progress row"},
 		{"p", "\x08\x02", update.ErrFormat, topic + "/2: progress row"},
 		{"o", "", update.ErrDamaged, topic + "/2: outbox row"},
-		{"o", "\x0a", update.ErrDamaged, topic + "/2: outbox row"},
-		{"o", "\x08\x02", update.ErrFormat, topic + "/2: outbox row"},
+		{"o", "\xff", update.ErrDamaged, topic + "/2: outbox row"},
+		{"o", string(s2.Encode(nil, []byte("\x0a"))), update.ErrDamaged, topic + "/2: outbox row"},
+		{"o", string(s2.Encode(nil, []byte("\x08\x02"))), update.ErrFormat, topic + "/2: outbox row"},
 	} {
 		t.Run(fmt.Sprintf("%s %q", c.kind, c.value), func(t *testing.T) {
 			s := newScene(t)
