@@ -50,7 +50,7 @@ func code(ts *testscript.TestScript, _ bool, args []string) {
 	err := ts.Exec(args[1], args[2:]...)
 	got := 0
 	if exit := new(exec.ExitError); err != nil {
-		if e, ok := err.(*exec.ExitError); ok { //nolint:errorlint // testscript returns it bare
+		if e, ok := err.(*exec.ExitError); ok { // testscript returns it bare
 			exit = e
 		}
 		got = exit.ExitCode()

@@ -66,7 +66,7 @@ func millis(ms float64) string { return strconv.FormatFloat(ms, 'f', 1, 64) }
 func diskBytes(dir string) (total uint64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
-			return nil //nolint:nilerr // it vanished
+			return nil // it vanished
 		}
 		if info, err := d.Info(); err == nil {
 			total += uint64(info.Size())

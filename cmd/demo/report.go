@@ -85,7 +85,7 @@ func (s *show) report() (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(s.options.Report, append(raw, '\n'), 0o644); err != nil { //nolint:gosec // a report is for others to read
+		if err := os.WriteFile(s.options.Report, append(raw, '\n'), 0o644); err != nil { // a report is for others to read
 			return nil, fmt.Errorf("report: %w", err)
 		}
 	}

@@ -112,7 +112,7 @@ func (n *Node) directories() map[string]string {
 func bytesBelow(dir string) (total int64) {
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
-			return nil //nolint:nilerr // it is gone
+			return nil // it is gone
 		}
 		if info, err := entry.Info(); err == nil {
 			total += info.Size()

@@ -52,7 +52,6 @@ type Node struct {
 	client   kafkaio.Client
 	events   string // topic
 	broker   *embedded.Broker
-	lock     *embedded.DirectoryLock
 	admin    *kgo.Client
 	producer *kgo.Client
 	store    update.Store

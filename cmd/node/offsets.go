@@ -29,7 +29,7 @@ func (n *Node) alignOffsets(ctx context.Context) error {
 	group := pipelines.GroupRealtime(n.options.Segment.Name)
 	if len(offsets) == 0 {
 		_, err := kadm.NewClient(n.admin).DeleteGroup(ctx, group)
-		if err != nil && err != kerr.GroupIDNotFound { //nolint:errorlint // kadm returns the bare code
+		if err != nil && err != kerr.GroupIDNotFound { // kadm returns the bare code
 			return fmt.Errorf("offsets of group %s: %w", group, err)
 		}
 		return nil

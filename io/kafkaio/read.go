@@ -188,7 +188,8 @@ func (c *consumer) read(ctx, poll context.Context, rt *tracker, emit func(beam.E
 	idle := time.Now().Add(c.cfg.PollWait)
 	for n < c.cfg.MaxRecords && !rt.stopping() {
 		most := min(c.cfg.MaxRecords-n, pollRecords)
-		fs := c.s.cl.PollRecords(nil, most) //nolint:staticcheck // nil: do not wait
+		//lint:ignore SA1012 nil means: do not wait
+		fs := c.s.cl.PollRecords(nil, most)
 		if len(fs) == 0 {
 			if n > 0 {
 				break

@@ -126,3 +126,40 @@ func writeFormat(files vfs.FS, dir, name string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// errBorn says that a directory may hold commits.
+var errBorn = errors.New("the store may hold commits")
+
+// clearUnborn empties the directory of a store whose making was cut short by a crash, so that it can be made again: the library does not
+// sync the entry of its first manifest before the marker that names it. A directory with a table, or with anything in a log, is
+// left as it is.
+func clearUnborn(files vfs.FS, dir string) error {
+	names, err := files.List(dir)
+	if err != nil {
+		return err
+	}
+	var made []string
+	for _, name := range names {
+		switch extension := filepath.Ext(name); {
+		case name == lockFile || name == formatFile:
+			continue
+		case extension == ".log":
+			info, err := files.Stat(files.PathJoin(dir, name))
+			if err != nil {
+				return err
+			}
+			if info.Size() > 0 {
+				return errBorn
+			}
+		case extension != "" && extension != ".new" && !strings.HasPrefix(name, "marker."):
+			return errBorn
+		}
+		made = append(made, name)
+	}
+	for _, name := range made {
+		if err := files.Remove(files.PathJoin(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -77,6 +77,9 @@ func Open(dir string, options Options) (*Store, error) {
 	}
 	s.gate.unlock = unlock
 	s.db, err = lsm.Open(dir, libraryOptions(options, s.gate))
+	if err != nil && clearUnborn(options.FS, dir) == nil {
+		s.db, err = lsm.Open(dir, libraryOptions(options, s.gate))
+	}
 	if err == nil {
 		err = s.gate.err()
 	}
