@@ -64,7 +64,7 @@ func TestDiskFull(t *testing.T) {
 	}{
 		{"store", func(disk string) string { return fmt.Sprintf("store: 'pebble:%s/store'", disk) }, false, false, "disk full"},
 		{"broker", func(string) string { return "" }, false, true, "no space left"},
-		{"everything", func(string) string { return "" }, true, false, "disk full"},
+		{"everything", func(string) string { return "" }, true, false, "no space left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package layout_test
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,7 +16,11 @@ func TestRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kept, err := exec.Command("git", "-C", "../..", "ls-files", "-z").Output()
 	for _, f := range findings {
+		if err == nil && !strings.Contains("\x00"+string(kept), "\x00"+f.File+"\x00") {
+			continue // a report or a data directory that somebody left there
+		}
 		t.Error(f)
 	}
 }
