@@ -38,7 +38,7 @@ compared with what was sent; a wrong one fails the run.`,
 	f.IntVar(&o.People, "people", 100_000, "people who cause them")
 	f.IntVar(&o.Rate, "rate", 5_000, "events per second of the steady load")
 	f.DurationVar(&o.For, "for", 0, "how long the steady load lasts (default 1m0s; negative: none)")
-	f.IntVar(&o.Workers, "workers", 0, "groups of partitions worked on side by side (default 1)")
+	f.IntVar(&o.Workers, "workers", 0, "groups of partitions worked on side by side (default that of the processors, at most 4)")
 	f.BoolVar(&o.Bare, "bare", false, "work the backlog off by the hand-written loop as well")
 	f.StringVar(&o.Report, "report", "", "file for the figures, as JSON")
 	f.StringVar(&o.CPUProfile, "cpuprofile", "", "file for a CPU profile, for go tool pprof")

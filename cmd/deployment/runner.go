@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -24,8 +25,8 @@ type Runner struct {
 
 // Direct are the options of the runner in this process.
 type Direct struct {
-	// Workers is the number of groups of partitions that are worked on side by side, 1 to 256; default 1.
-	Workers int `yaml:"workers" json:"workers,omitempty" jsonschema:"minimum=1,maximum=256,default=1,description=Groups of partitions that are worked on side by side."`
+	// Workers is the number of groups of partitions that are worked on side by side, 1 to 256; default that of the processors, at most 4.
+	Workers int `yaml:"workers" json:"workers,omitempty" jsonschema:"minimum=1,maximum=256,description=Groups of partitions that are worked on side by side; by default as many as processors but at most 4."`
 	// MaxRecords ends a bundle, 1 to 100000; default 1000.
 	MaxRecords int `yaml:"max_records" json:"max_records,omitempty" jsonschema:"minimum=1,maximum=100000,default=1000,description=Records after which a bundle ends."`
 	// MaxDelay ends a bundle, 1ms to 1m; default 5ms.
@@ -33,7 +34,7 @@ type Direct struct {
 }
 
 func defaultRunner() Runner {
-	return Runner{Kind: RunnerDirect, Direct: Direct{Workers: 1, MaxRecords: 1000, MaxDelay: strict.Duration(5 * time.Millisecond)}}
+	return Runner{Kind: RunnerDirect, Direct: Direct{Workers: min(runtime.GOMAXPROCS(0), 4), MaxRecords: 1000, MaxDelay: strict.Duration(5 * time.Millisecond)}}
 }
 
 const runnerHint = "runner: direct, or runner: {direct: {workers: 2}}; it runs the pipelines in this process"

@@ -78,7 +78,7 @@ func OutOfOrder(d time.Duration) ReadOption { return func(c *readConfig) { c.Out
 // IdleClose closes a consumer that no bundle has used for that long; the next one opens it again. Default 1 min.
 func IdleClose(d time.Duration) ReadOption { return func(c *readConfig) { c.IdleClose = d } }
 
-// FetchBytes bounds what one fetch from one broker brings in all and per partition. Default 16 MiB and 4 MiB.
+// FetchBytes bounds what one fetch from one broker brings in all and per partition. Default 4 MiB and 1 MiB.
 func FetchBytes(all, partition int32) ReadOption {
 	return func(c *readConfig) { c.FetchBytes, c.FetchPartByte = all, partition }
 }
@@ -87,7 +87,7 @@ func newReadConfig(client Client, topics []string, opts []ReadOption) (readConfi
 	c := readConfig{
 		Client: client, Topics: topics, Groups: 1, MaxRecords: 2000, MaxDelay: 5 * time.Millisecond, PollWait: 100 * time.Millisecond,
 		CommitEvery: 200 * time.Millisecond, Refresh: 5 * time.Second, OutOfOrder: 5 * time.Second, IdleClose: time.Minute,
-		FetchBytes: 16 << 20, FetchPartByte: 4 << 20, Fallback: Earliest(),
+		FetchBytes: 4 << 20, FetchPartByte: 1 << 20, Fallback: Earliest(),
 	}
 	for _, o := range opts {
 		o(&c)

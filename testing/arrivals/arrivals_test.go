@@ -159,7 +159,10 @@ func (r run) applyTo(t *rapid.T, s arrivals.Schedule, store update.Store) []stri
 	for i, own := range consumers {
 		wait.Go(func() {
 			var failed error
-			c := arrivals.Consumer{Config: r.config, Store: store, Random: rand.New(rand.NewPCG(r.seed, uint64(i+1)))}
+			random := rand.New(rand.NewPCG(r.seed, uint64(i+1)))
+			config := *r.config
+			config.CellsWithin = []int{-1, 150, 300, 0}[random.IntN(4)]
+			c := arrivals.Consumer{Config: &config, Store: store, Random: random}
 			c.Effects = func(effects []update.Effect) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -191,5 +194,29 @@ func (r run) applyTo(t *rapid.T, s arrivals.Schedule, store update.Store) []stri
 	if err := ledger.Check(progress); err != nil {
 		t.Fatal(err)
 	}
+	orphans(t, r.config, store)
 	return profiles(t, r.config, store)
+}
+
+// orphans fails when a cell has a row of its own and is in no document beside it.
+func orphans(t *rapid.T, config *update.Config, store update.Store) {
+	cells := map[string]bool{}
+	for doc, err := range update.NewReader(config, store).Documents(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range doc.Cells {
+			cells[string(doc.Key[:])+string(c.ID[:])] = true
+		}
+	}
+	prefix := config.Namespace + "/c/"
+	rows, err := store.Scan(context.Background(), []byte(prefix), []byte(config.Namespace+"/c0"), 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if !cells[string(row.Key[len(prefix):])] {
+			t.Errorf("a cell that no document has: %q", row.Key)
+		}
+	}
 }

@@ -31,11 +31,34 @@ type entry struct {
 	received int64               // greatest receive time of those events
 }
 
-// cellRow is a cell as it lies in the store.
+// cellRow is a cell as it lies in the store, or is to lie there.
 type cellRow struct {
 	id      identity.ID
-	home    profile.Key // the document it lies beside
-	version Version
+	home    profile.Key // the document it lies in or beside
+	row     []byte
+	apart   bool // whether it is a row of its own
+	changed bool // since it was read
+}
+
+// rows returns the cells of the document as they are to be stored, in their order, and their size.
+func (e *entry) rows() ([]cellRow, int, error) {
+	slices.SortFunc(e.cells, func(a, b cellRow) int { return slices.Compare(a.id[:], b.id[:]) })
+	rows, size := make([]cellRow, 0, len(e.Cells)), 0
+	for _, c := range e.Cells {
+		row := cellRow{id: c.ID}
+		i, stored := slices.BinarySearchFunc(e.cells, c.ID, func(r cellRow, id identity.ID) int { return slices.Compare(r.id[:], id[:]) })
+		if stored {
+			row = e.cells[i]
+		}
+		if row.changed = !stored || slices.Contains(e.changed, c); row.changed {
+			var err error
+			if row.row, err = c.Marshal(); err != nil {
+				return nil, 0, err
+			}
+		}
+		rows, size = append(rows, row), size+len(row.row)
+	}
+	return rows, size, nil
 }
 
 // NewDocuments returns an empty working set.
@@ -110,7 +133,6 @@ func (d *Documents) move(config *Config, from, to *entry, members []identity.Ide
 		if i := slices.IndexFunc(from.cells, func(r cellRow) bool { return r.id == c.ID }); i >= 0 {
 			to.cells = append(to.cells, from.cells[i])
 			from.cells = slices.Delete(from.cells, i, i+1)
-			to.change(c) // its row moves
 		}
 		if i := slices.Index(from.changed, c); i >= 0 {
 			to.change(c)

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -97,26 +98,24 @@ func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing [
 	if err != nil {
 		return nil, err
 	}
-	var ids []identity.ID
-	var cellKeys [][]byte
 	loaded := make([]*profile.Document, len(wanted))
-	counts := make([]int, len(wanted))
+	cells := make([][]cellRow, len(wanted))
+	var apart [][]byte // keys of cells that are rows of their own
 	for i, row := range headers {
 		if row.Version == 0 {
 			missing = append(missing, wanted[i])
 			continue
 		}
-		doc, cells, err := profile.UnmarshalHeader(wanted[i], row.Value)
-		if err != nil {
+		if loaded[i], cells[i], err = unmarshalDocument(wanted[i], row.Value); err != nil {
 			return nil, err
 		}
-		loaded[i], counts[i] = doc, len(cells)
-		for _, id := range cells {
-			ids = append(ids, id)
-			cellKeys = append(cellKeys, l.keys.cell(wanted[i], id))
+		for _, c := range cells[i] {
+			if c.apart {
+				apart = append(apart, l.keys.cell(c.home, c.id))
+			}
 		}
 	}
-	rows, err := l.store.Get(ctx, cellKeys)
+	rows, err := l.store.Get(ctx, apart)
 	if err != nil {
 		return nil, err
 	}
@@ -124,22 +123,59 @@ func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing [
 		if doc == nil {
 			continue
 		}
-		versions := make([]cellRow, 0, counts[i])
-		for j, row := range rows[:counts[i]] {
-			if row.Version == 0 {
-				return nil, fmt.Errorf("cell %s: not there any more: %w", ids[j], ErrConflict)
+		for j := range cells[i] {
+			c := &cells[i][j]
+			if c.apart {
+				if rows[0].Version == 0 {
+					return nil, fmt.Errorf("cell %s: not there any more: %w", c.id, ErrConflict)
+				}
+				c.row, rows = rows[0].Value, rows[1:]
 			}
-			cell, err := profile.UnmarshalCell(ids[j], row.Value)
+			cell, err := profile.UnmarshalCell(c.id, c.row)
 			if err != nil {
 				return nil, err
 			}
 			doc.Cells = append(doc.Cells, cell)
-			versions = append(versions, cellRow{cell.ID, doc.Key, row.Version})
 		}
-		rows, ids = rows[counts[i]:], ids[counts[i]:]
-		l.docs.put(doc, headers[i].Version, versions)
+		l.docs.put(doc, headers[i].Version, cells[i])
 	}
 	return missing, nil
+}
+
+// unmarshalDocument reads what transaction.document wrote. The document is still without its cells.
+func unmarshalDocument(key profile.Key, row []byte) (*profile.Document, []cellRow, error) {
+	header, rest, ok := cutPiece(row)
+	if !ok {
+		return nil, nil, fmt.Errorf("document %s: %w", identity.ID(key), profile.ErrDamaged)
+	}
+	doc, ids, err := profile.UnmarshalHeader(key, header)
+	if err != nil {
+		return nil, nil, err
+	}
+	apart := len(rest) == 0
+	cells := make([]cellRow, len(ids))
+	for i, id := range ids {
+		cells[i] = cellRow{id: id, home: key, apart: apart}
+		if !apart {
+			if cells[i].row, rest, ok = cutPiece(rest); !ok {
+				return nil, nil, fmt.Errorf("document %s, cell %s: %w", identity.ID(key), id, profile.ErrDamaged)
+			}
+		}
+	}
+	if len(rest) > 0 {
+		return nil, nil, fmt.Errorf("document %s: %w: it has more cells than it lists", identity.ID(key), profile.ErrDamaged)
+	}
+	return doc, cells, nil
+}
+
+// cutPiece takes a length and as many bytes.
+func cutPiece(row []byte) (piece, rest []byte, ok bool) {
+	size, n := binary.Uvarint(row)
+	if n <= 0 || size > uint64(len(row)-n) {
+		return nil, nil, false
+	}
+	end := n + int(size)
+	return row[n:end:end], row[end:], true
 }
 
 func unique[T ~[16]byte](ids []T) []T {

@@ -11,6 +11,7 @@ import (
 // transaction collects what one commit demands and writes.
 type transaction struct {
 	keys       rowKeys
+	within     int // Config.CellsWithin
 	conditions []Condition
 	writes     []Write
 }
@@ -23,8 +24,8 @@ func (t *transaction) write(key, value []byte) {
 	t.writes = append(t.writes, Write{Key: key, Value: value})
 }
 
-// documents adds the working set: every row that was read is a condition, every row that changed is written. An identifier that
-// was there needs no condition of its own, for it cannot move without its document's header changing.
+// documents adds the working set: every document that was read is a condition, every row that changed is written. Cells and identifiers
+// that were there need no condition of their own, for neither changes without its document's row.
 func (t *transaction) documents(docs *Documents) error {
 	for id, key := range docs.moved {
 		t.write(t.keys.identifier(id), append([]byte(nil), key[:]...))
@@ -39,36 +40,51 @@ func (t *transaction) documents(docs *Documents) error {
 	}
 	for _, e := range docs.documents {
 		t.demand(t.keys.document(e.Key), e.version)
-		for _, c := range e.cells {
-			key := t.keys.cell(c.home, c.id)
-			t.demand(key, c.version)
-			if c.home != e.Key {
-				t.write(key, nil)
-			}
-		}
-		if e.header {
-			header, err := e.MarshalHeader()
-			if err != nil {
+		if e.header || len(e.changed) > 0 {
+			if err := t.document(e); err != nil {
 				return err
 			}
-			t.write(t.keys.document(e.Key), header)
-		}
-		if err := t.cells(e); err != nil {
-			return err
 		}
 		t.due(e, e.PublishDue)
 	}
 	return nil
 }
 
-func (t *transaction) cells(e *entry) error {
-	for _, c := range e.changed {
-		row, err := c.Marshal()
-		if err != nil {
-			return err
-		}
-		t.write(t.keys.cell(e.Key, c.ID), row)
+// document writes a document, and its cells as rows of their own where they are too large to lie within it.
+func (t *transaction) document(e *entry) error {
+	header, err := e.MarshalHeader()
+	if err != nil {
+		return err
 	}
+	cells, size, err := e.rows()
+	if err != nil {
+		return err
+	}
+	within := size <= t.within
+	room := len(header) + binary.MaxVarintLen64
+	if within {
+		room += size + len(cells)*binary.MaxVarintLen64
+	}
+	row := make([]byte, 0, room)
+	row = append(binary.AppendUvarint(row, uint64(len(header))), header...)
+	for _, c := range cells {
+		apart := c.apart && c.home == e.Key
+		switch {
+		case within:
+			row = append(binary.AppendUvarint(row, uint64(len(c.row))), c.row...)
+		case !apart || c.changed:
+			t.write(t.keys.cell(e.Key, c.id), c.row)
+		}
+		if c.apart && (within || !apart) {
+			t.write(t.keys.cell(c.home, c.id), nil)
+		}
+	}
+	for _, c := range e.cells { // those that are no cells of the document any more
+		if c.apart && e.Cell(c.id) == nil {
+			t.write(t.keys.cell(c.home, c.id), nil)
+		}
+	}
+	t.write(t.keys.document(e.Key), row)
 	return nil
 }
 

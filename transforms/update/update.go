@@ -31,6 +31,17 @@ type Config struct {
 	MaxListed  int                          // identifiers listed per profile; default profile.MaxListed
 	// PublishEvery is the least time between two publications of one profile, milliseconds of receive time; default 1000.
 	PublishEvery int64
+	// CellsWithin is how many bytes the cells of a document may have, all together, to lie within its row; larger ones are rows of their
+	// own, written as they change. One row is read and written faster than several, and PostgreSQL keeps values of up to 2 KB in
+	// place. Default 1800; negative: no cell lies within.
+	CellsWithin int
+}
+
+func (c *Config) cellsWithin() int {
+	if c.CellsWithin == 0 {
+		return 1800
+	}
+	return c.CellsWithin
 }
 
 func (c *Config) folder() profile.Folder {

@@ -238,7 +238,7 @@ func (w *Worker) partition(ctx context.Context, p Partition, result *Result) (*p
 }
 
 func (w *Worker) commit(ctx context.Context, docs *Documents, progress map[Partition]*partition, outboxes *outboxes, result *Result, stale ...Due) error {
-	t := transaction{keys: rowKeys{keyspace: w.keys}}
+	t := transaction{keys: rowKeys{keyspace: w.keys}, within: w.config.cellsWithin()}
 	if err := t.documents(docs); err != nil {
 		return err
 	}

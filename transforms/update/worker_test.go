@@ -288,7 +288,9 @@ func TestDamagedRows(t *testing.T) {
 		{"i", "short", update.ErrDamaged, "identifier " + profileID("cookie:a").String()},
 		{"i", "0123456789abcdef", update.ErrConflict, "not there any more"},
 		{"d", "\xff", update.ErrDamaged, "document "},
-		{"d", "\x08\x63", update.ErrFormat, "document "},
+		{"d", "\x02\x08\x63", update.ErrFormat, "document "},
+		{"d", "\x04\x08\x01\x12\x00", update.ErrDamaged, "document "},
+		{"d", "\x02\x08\x01\x00", update.ErrDamaged, "more cells than it lists"},
 		{"c", "", update.ErrDamaged, "cell "},
 		{"c", "\x08\x02", update.ErrFormat, "cell "},
 		{"p", "", update.ErrDamaged, topic + "/2: progress row"},
@@ -300,6 +302,9 @@ func TestDamagedRows(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %q", c.kind, c.value), func(t *testing.T) {
 			s := newScene(t)
+			if c.kind == "c" {
+				s.config.CellsWithin = -1
+			}
 			s.apply(s.event(0, "cookie:a"))
 			rows, err := s.store.Scan(t.Context(), []byte("test/"+c.kind+"/"), []byte("test/"+c.kind+"0"), 1)
 			if err != nil || len(rows) != 1 {
@@ -331,10 +336,11 @@ func TestDamagedRows(t *testing.T) {
 // An accumulator that cannot be read is told with the event that met it.
 func TestDamagedAccumulator(t *testing.T) {
 	s := newScene(t)
+	s.config.CellsWithin = -1
 	s.apply(s.event(0, "cookie:a"))
 	rows, err := s.store.Scan(t.Context(), []byte("test/c/"), []byte("test/c0"), 1)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(rows) == 0 {
+		t.Fatal(len(rows), err)
 	}
 	id := [16]byte(rows[0].Key[len("test/c/"):])
 	c, err := profile.UnmarshalCell(id, rows[0].Value)

@@ -26,8 +26,8 @@ const (
 type Options struct {
 	Durability Durability   // what an acknowledged commit survives; default Process
 	MemTable   int64        // bytes of recent writes held in memory, up to three times over while the disk is behind; default 16 MiB
-	Cache      int64        // bytes of the cache of blocks read from disk; default 48 MiB
-	Rows       int64        // bytes of rows written or read last that are held in memory as well; default 64 MiB
+	Cache      int64        // bytes of the cache of blocks read from disk; default 32 MiB
+	Rows       int64        // bytes of rows written or read last that are held in memory as well; default 128 MiB
 	Logger     *slog.Logger // default slog.Default()
 	FS         vfs.FS       // the file system; default the real one
 }
@@ -40,13 +40,13 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("durability %q, must be %q or %q", o.Durability, Process, Fsync)
 	}
 	if o.MemTable == 0 {
-		o.MemTable = 16 << 20
+		o.MemTable = 32 << 20
 	}
 	if o.Cache == 0 {
-		o.Cache = 48 << 20
+		o.Cache = 32 << 20
 	}
 	if o.Rows == 0 {
-		o.Rows = 64 << 20
+		o.Rows = 128 << 20
 	}
 	if o.MemTable < 1<<20 || o.MemTable > 1<<30 {
 		return o, fmt.Errorf("memtable of %s, must be 1 MiB to 1 GiB", humanize.IBytes(uint64(max(0, o.MemTable))))

@@ -109,7 +109,7 @@ func (s *Store) Close() error {
 	ended := make(chan error, 1)
 	go func() {
 		s.commits.Wait()
-		ended <- s.db.Close()
+		ended <- errors.Join(s.db.Close(), s.recent.release())
 	}()
 	for {
 		trouble := s.gate.trouble()
@@ -170,11 +170,10 @@ var errRow = errors.New("corrupt data: a row without a version")
 
 func rowKey(key []byte) []byte { return append([]byte{rowPrefix}, key...) }
 
-// decode splits a stored value; the value is a copy of its own.
+// decode splits a stored value; the value is a part of it.
 func decode(stored []byte) (update.Version, []byte, error) {
 	if len(stored) < versionBytes {
 		return 0, nil, errRow
 	}
-	v := update.Version(binary.BigEndian.Uint64(stored))
-	return v, append(make([]byte, 0, len(stored)-versionBytes), stored[versionBytes:]...), nil
+	return update.Version(binary.BigEndian.Uint64(stored)), stored[versionBytes:], nil
 }

@@ -39,11 +39,12 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([]update.Row, error) {
 // get takes what is remembered of the rows and reads the rest as of the same moment.
 func (s *Store) get(keys [][]byte) ([]update.Row, error) {
 	rows := make([]update.Row, len(keys))
+	var values arena
 	var missing []int
 	s.commitMu.Lock()
 	for i, key := range keys {
 		row, ok := s.recent.get(key)
-		rows[i] = update.Row{Key: key, Value: row.value, Version: row.version}
+		rows[i] = update.Row{Key: key, Value: values.copy(row.value), Version: row.version}
 		if !ok {
 			missing = append(missing, i)
 		}
@@ -87,6 +88,7 @@ const keysPerReader = 100
 // readInto reads the keys of the given places, which are in key order, into the rows of the same places.
 func readInto(rows []update.Row, keys [][]byte, places []int, from lsm.Reader) error {
 	var key []byte
+	var values arena
 	for n, i := range places {
 		rows[i].Key = keys[i]
 		if n > 0 && bytes.Equal(keys[i], keys[places[n-1]]) {
@@ -102,11 +104,30 @@ func readInto(rows []update.Row, keys [][]byte, places []int, from lsm.Reader) e
 			return err
 		}
 		rows[i].Version, rows[i].Value, err = decode(stored)
+		rows[i].Value = values.copy(rows[i].Value)
 		if err := errors.Join(err, closer.Close()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// arena copies small values into larger pieces of memory.
+type arena []byte
+
+// arenaPiece is the size of a piece. A value that somebody keeps keeps all of its piece.
+const arenaPiece = 8 << 10
+
+func (a *arena) copy(value []byte) []byte {
+	if len(value) == 0 || len(value) > arenaPiece/4 {
+		return bytes.Clone(value)
+	}
+	if cap(*a)-len(*a) < len(value) {
+		*a = make([]byte, 0, arenaPiece)
+	}
+	from := len(*a)
+	*a = append(*a, value...)
+	return (*a)[from:len(*a):len(*a)]
 }
 
 // Scan implements update.Store.
@@ -151,6 +172,7 @@ func (s *Store) scan(from, to []byte, limit int) (rows []update.Row, err error) 
 		if row.Version, row.Value, err = decode(stored); err != nil {
 			return nil, err
 		}
+		row.Value = bytes.Clone(row.Value)
 		rows = append(rows, row)
 	}
 	return rows, it.Error()

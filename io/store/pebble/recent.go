@@ -8,8 +8,8 @@ import (
 )
 
 // recentRows remembers the rows written or read last, absent ones included: most reads are of rows written a moment ago, and
-// conditions are checked without reading back. It has two generations: when the young one is full it becomes the old one, which is
-// forgotten; a row met in the old one moves up. The caller of its methods holds commitMu.
+// conditions are checked without reading back. It has two generations: when the young one is full the old one is forgotten and its
+// memory becomes the young one; a row met in the old one moves up. The caller of its methods holds commitMu.
 type recentRows struct {
 	limit      int // bytes of one generation
 	seed       maphash.Seed
@@ -17,14 +17,15 @@ type recentRows struct {
 	young, old generation
 }
 
-// generation is rows in one piece of memory, in which the garbage collector finds nothing to follow. What is in it never changes, so
-// values are given out as they lie there; a row that changed is there again, and where says which counts.
+// generation is rows in one piece of memory outside of the heap: what is remembered costs the collector nothing, and makes it wait for no
+// garbage. A row that changed lies there again, and where says which counts.
 type generation struct {
-	rows  []byte
-	where map[uint64]int // hash of the key -> place of the row
+	memory []byte // taken when the first row comes
+	used   int    // bytes of memory
+	where  map[uint64]int
 }
 
-// recentRow is a row as it is: version 0 and no value when it is absent.
+// recentRow is a row as it is: version 0 and no value when it is absent. A value that get returned is good until the next put.
 type recentRow struct {
 	version update.Version
 	value   []byte
@@ -36,18 +37,45 @@ const (
 	rowHeader   = 16
 	rowOverhead = rowHeader + 24
 	untold      = 1<<32 - 1 // the row is too large to be held; only that there is nothing to learn about it is remembered
+	largestRow  = 16 << 10  // of a value; larger rows are read seldom, and many others would go for one
 )
 
 func newRecentRows(bytes int64) recentRows {
-	return recentRows{limit: int(bytes / 2), seed: maphash.MakeSeed(), young: generation{where: map[uint64]int{}}}
+	return recentRows{limit: int(bytes / 2), seed: maphash.MakeSeed()}
 }
+
+// release gives the memory back. No other method is called any more.
+func (r *recentRows) release() error {
+	for _, g := range []*generation{&r.young, &r.old} {
+		if err := giveMemory(g.memory); err != nil {
+			return err
+		}
+		*g = generation{}
+	}
+	return nil
+}
+
+// reset empties a generation and makes its memory ready.
+func (g *generation) reset(limit int) {
+	g.used = 0
+	if g.where == nil {
+		g.where = map[uint64]int{}
+	}
+	clear(g.where)
+	if g.memory == nil {
+		g.memory = takeMemory(limit)
+	}
+}
+
+// free is what is left of the bytes of a generation.
+func (g *generation) free(limit int) int { return limit - g.used - len(g.where)*(rowOverhead-rowHeader) }
 
 func (g *generation) get(hash uint64, key []byte) (recentRow, bool) {
 	at, ok := g.where[hash]
 	if !ok {
 		return recentRow{}, false
 	}
-	row := g.rows[at:]
+	row := g.memory[at:g.used]
 	keyed := rowHeader + int(binary.LittleEndian.Uint32(row))
 	if string(row[rowHeader:keyed]) != string(key) {
 		return recentRow{}, false // another key of the same hash
@@ -69,7 +97,7 @@ func (r *recentRows) get(key []byte) (recentRow, bool) {
 		return row, true
 	}
 	row, ok := r.old.get(hash, key)
-	if ok {
+	if ok && r.young.free(r.limit) >= rowOverhead+len(key)+len(row.value) { // else the memory it lies in would be written over
 		r.put(key, row)
 	}
 	return row, ok
@@ -81,24 +109,26 @@ func (r *recentRows) put(key []byte, row recentRow) {
 	if value != nil {
 		valued = len(value) + 1
 	}
-	if len(value) > r.limit/4 {
+	if len(value) > min(largestRow, r.limit/4) {
 		valued, value = untold, nil
 	}
-	size := rowOverhead + len(key) + len(value)
-	if len(r.young.rows)+len(r.young.where)*(rowOverhead-rowHeader)+size > r.limit {
-		r.old, r.young = r.young, generation{where: make(map[uint64]int, len(r.young.where))}
+	if r.young.free(r.limit) < rowOverhead+len(key)+len(value) {
+		r.young, r.old = r.old, r.young
+		r.young.reset(r.limit)
 		r.flips++
 	}
-	if r.young.rows == nil {
-		r.young.rows = make([]byte, 0, r.limit)
-	}
 	g, hash := &r.young, maphash.Bytes(r.seed, key)
+	if g.memory == nil {
+		g.reset(r.limit)
+	}
 	delete(r.old.where, hash)
-	g.where[hash] = len(g.rows)
-	g.rows = binary.LittleEndian.AppendUint32(g.rows, uint32(len(key)))
-	g.rows = binary.LittleEndian.AppendUint32(g.rows, uint32(valued))
-	g.rows = binary.LittleEndian.AppendUint64(g.rows, uint64(row.version))
-	g.rows = append(append(g.rows, key...), value...)
+	g.where[hash] = g.used
+	at := g.memory[:g.used]
+	at = binary.LittleEndian.AppendUint32(at, uint32(len(key)))
+	at = binary.LittleEndian.AppendUint32(at, uint32(valued))
+	at = binary.LittleEndian.AppendUint64(at, uint64(row.version))
+	at = append(append(at, key...), value...)
+	g.used = len(at)
 }
 
 // learn remembers a row as it was read after the given number of flips. One that was written since then has left its trace, unless
