@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/braidhq/braid/transforms/identity"
@@ -63,12 +65,20 @@ func (o *outbox) marshal() ([]byte, error) {
 	for _, e := range o.effects {
 		m.Effects = append(m.Effects, &updatepb.Effect{Id: e.ID, Topic: e.Topic, Key: e.Key, Value: e.Value})
 	}
-	row, err := m.MarshalVT()
-	if err != nil {
+	room := packing.Get().(*packingRoom)
+	defer packing.Put(room)
+	room.row = slices.Grow(room.row[:0], m.SizeVT())[:m.SizeVT()]
+	if _, err := m.MarshalToSizedBufferVT(room.row); err != nil {
 		return nil, err
 	}
-	return s2.Encode(nil, row), nil // JSON of one shape: a fifth is left, and that is written several times
+	room.packed = s2.Encode(room.packed[:cap(room.packed)], room.row) // JSON of one shape: a fifth is left, and that is written several times
+	return bytes.Clone(room.packed), nil
 }
+
+// packingRoom is memory that the packing of outbox rows needs for a moment.
+type packingRoom struct{ row, packed []byte }
+
+var packing = sync.Pool{New: func() any { return new(packingRoom) }}
 
 func unmarshalEffects(packed []byte) ([]Effect, error) {
 	row, err := s2.Decode(nil, packed)

@@ -18,7 +18,7 @@ type recentRows struct {
 }
 
 // generation is rows in one piece of memory outside of the heap: what is remembered costs the collector nothing, and makes it wait for no
-// garbage. A row that changed lies there again, and where says which counts.
+// garbage. A row that changed is written in its place or, when that is too small, lies there again, and where says which counts.
 type generation struct {
 	memory []byte // taken when the first row comes
 	used   int    // bytes of memory
@@ -31,10 +31,10 @@ type recentRow struct {
 	value   []byte
 }
 
-// A row lies as: length of key (4), length of value + 1, or 0 for none, or untold (4), version (8), key, value. rowOverhead is that and
-// about what the map takes.
+// A row lies as: length of key (4), length of value + 1, or 0 for none, or untold (4), room for the value (4), version (8), key, value.
+// rowOverhead is that and about what the map takes.
 const (
-	rowHeader   = 16
+	rowHeader   = 20
 	rowOverhead = rowHeader + 24
 	untold      = 1<<32 - 1 // the row is too large to be held; only that there is nothing to learn about it is remembered
 	largestRow  = 16 << 10  // of a value; larger rows are read seldom, and many others would go for one
@@ -68,7 +68,9 @@ func (g *generation) reset(limit int) {
 }
 
 // free is what is left of the bytes of a generation.
-func (g *generation) free(limit int) int { return limit - g.used - len(g.where)*(rowOverhead-rowHeader) }
+func (g *generation) free(limit int) int {
+	return limit - g.used - len(g.where)*(rowOverhead-rowHeader)
+}
 
 func (g *generation) get(hash uint64, key []byte) (recentRow, bool) {
 	at, ok := g.where[hash]
@@ -80,7 +82,7 @@ func (g *generation) get(hash uint64, key []byte) (recentRow, bool) {
 	if string(row[rowHeader:keyed]) != string(key) {
 		return recentRow{}, false // another key of the same hash
 	}
-	found := recentRow{version: update.Version(binary.LittleEndian.Uint64(row[8:]))}
+	found := recentRow{version: update.Version(binary.LittleEndian.Uint64(row[12:]))}
 	switch size := int(binary.LittleEndian.Uint32(row[4:])); size {
 	case untold:
 		return recentRow{}, false
@@ -97,7 +99,7 @@ func (r *recentRows) get(key []byte) (recentRow, bool) {
 		return row, true
 	}
 	row, ok := r.old.get(hash, key)
-	if ok && r.young.free(r.limit) >= rowOverhead+len(key)+len(row.value) { // else the memory it lies in would be written over
+	if ok && r.young.free(r.limit) >= rowOverhead+len(key)+2*len(row.value)+growth { // else the memory it lies in would be written over
 		r.put(key, row)
 	}
 	return row, ok
@@ -112,12 +114,17 @@ func (r *recentRows) put(key []byte, row recentRow) {
 	if len(value) > min(largestRow, r.limit/4) {
 		valued, value = untold, nil
 	}
-	if r.young.free(r.limit) < rowOverhead+len(key)+len(value) {
+	hash := maphash.Bytes(r.seed, key)
+	if r.young.change(hash, key, row.version, valued, value) {
+		return
+	}
+	room := len(value) + len(value)/8 + growth
+	if r.young.free(r.limit) < rowOverhead+len(key)+room {
 		r.young, r.old = r.old, r.young
 		r.young.reset(r.limit)
 		r.flips++
 	}
-	g, hash := &r.young, maphash.Bytes(r.seed, key)
+	g := &r.young
 	if g.memory == nil {
 		g.reset(r.limit)
 	}
@@ -126,9 +133,30 @@ func (r *recentRows) put(key []byte, row recentRow) {
 	at := g.memory[:g.used]
 	at = binary.LittleEndian.AppendUint32(at, uint32(len(key)))
 	at = binary.LittleEndian.AppendUint32(at, uint32(valued))
+	at = binary.LittleEndian.AppendUint32(at, uint32(room))
 	at = binary.LittleEndian.AppendUint64(at, uint64(row.version))
 	at = append(append(at, key...), value...)
-	g.used = len(at)
+	g.used += rowHeader + len(key) + room
+}
+
+// growth is the least room by which a value may grow in its place.
+const growth = 16
+
+// change writes a row in the place it has, and reports whether there was one that is large enough.
+func (g *generation) change(hash uint64, key []byte, version update.Version, valued int, value []byte) bool {
+	at, ok := g.where[hash]
+	if !ok {
+		return false
+	}
+	row := g.memory[at:]
+	keyed := rowHeader + int(binary.LittleEndian.Uint32(row))
+	if len(value) > int(binary.LittleEndian.Uint32(row[8:])) || string(row[rowHeader:keyed]) != string(key) {
+		return false
+	}
+	binary.LittleEndian.PutUint32(row[4:], uint32(valued))
+	binary.LittleEndian.PutUint64(row[12:], uint64(version))
+	copy(row[keyed:], value)
+	return true
 }
 
 // learn remembers a row as it was read after the given number of flips. One that was written since then has left its trace, unless
