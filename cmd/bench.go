@@ -23,7 +23,7 @@ func (p *program) benchRealtimeCommand() *cobra.Command {
 		Use:   "realtime",
 		Short: "Measure the real-time job: a backlog, a steady load, memory",
 		Long: `Realtime starts everything in this process and measures how fast a backlog is worked off, then latency and memory under a
-steady load, and with --bare how fast a loop written by hand, without Beam, works off the same backlog. All profiles are
+steady load, and with --bare how fast loops written by hand, as many, without Beam, work off the same backlog. All profiles are
 compared with what was sent; a wrong one fails the run.`,
 		Example: "  braid bench realtime\n  braid bench realtime --events 100000 --people 10000 --for 10s --bare --report report.json",
 		Args:    arguments(cobra.NoArgs),

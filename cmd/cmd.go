@@ -51,7 +51,7 @@ func WithAttribute(kind attribute.Kind) Option {
 // second one at once.
 func Main(options ...Option) {
 	if os.Getenv("GOGC") == "" { // what is remembered lies outside of the heap, which is small: collecting it less often costs little memory
-		debug.SetGCPercent(250)
+		debug.SetGCPercent(200)
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -15,10 +15,11 @@ import (
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/update"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 )
 
-// bare works the same backlog off with a loop written by hand: a client, a store, the cores, and nothing else. The broker is in this
-// process as before.
+// bare works the same backlog off with loops written by hand, as many as the pipeline has workers: a client, a store, the cores, and
+// nothing else. The broker is in this process as before.
 func (r *run) bare(ctx context.Context) (err error) {
 	d := r.deployment()
 	broker, err := embedded.StartBroker(ctx, d.Broker(r.Logger))
@@ -36,21 +37,48 @@ func (r *run) bare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	client, err := newBareClient(options, topics.Name(r.segment.Name, topics.Events), d.Kafka.Partitions)
-	if err != nil {
-		return err
+	loops := make([]*loop, min(d.Runner.Workers, int(d.Kafka.Partitions)))
+	for i := range loops {
+		l := &loop{store: store, config: r.segment.Config(), name: r.segment.Name, ends: map[int32]int64{}}
+		for p, end := range r.ends {
+			if int(p)%len(loops) == i {
+				l.ends[p] = end
+				l.events += int(end)
+			}
+		}
+		if i == 0 {
+			l.advances = time.Now()
+		}
+		if l.client, err = newBareClient(options, topics.Name(r.segment.Name, topics.Events), l.ends); err != nil {
+			return err
+		}
+		defer l.client.Close()
+		l.worker, l.dueWorker = update.NewWorker(l.config, store), update.NewWorker(l.config, store)
+		loops[i] = l
 	}
-	defer client.Close()
+	return r.bareLoops(ctx, loops, dir)
+}
 
+func (r *run) bareLoops(ctx context.Context, loops []*loop, dir string) error {
 	settleMemory()
-	l := &loop{client: client, store: store, config: r.segment.Config(), name: r.segment.Name, ends: r.ends, due: time.Now()}
-	l.worker, l.dueWorker = update.NewWorker(l.config, store), update.NewWorker(l.config, store)
 	watch := startWatch()
-	if err := l.until(ctx, r.Events); err != nil {
+	group, working := errgroup.WithContext(ctx)
+	for _, l := range loops {
+		group.Go(func() error { return l.run(working) })
+	}
+	if err := group.Wait(); err != nil {
 		return fmt.Errorf("by hand: %w", err)
 	}
-	b := watch.backlog(l.applied, time.Now())
-	b.People, b.Effects = r.People, l.effects
+	b := watch.backlog(r.Events, time.Now())
+	b.People = r.People
+	applied := 0
+	for _, l := range loops {
+		applied += l.applied
+		b.Effects += l.effects
+	}
+	if applied != r.Events {
+		return fmt.Errorf("%w: by hand %d events were applied, there are %d", ErrWrong, applied, r.Events)
+	}
 	settleMemory()
 	b.after(dir)
 	r.report.Bare = b
@@ -58,11 +86,12 @@ func (r *run) bare(ctx context.Context) (err error) {
 	people := shop.NewPeople(r.load) // the backlog once more: what was sent after it is not in this store
 	for range people.Events(r.Events) {
 	}
-	b.Profiles, err = check(ctx, people, update.NewReader(l.config, store))
+	var err error
+	b.Profiles, err = check(ctx, people, update.NewReader(loops[0].config, loops[0].store))
 	return err
 }
 
-func newBareClient(options []kgo.Opt, topic string, partitions int32) (*kgo.Client, error) {
+func newBareClient(options []kgo.Opt, topic string, partitions map[int32]int64) (*kgo.Client, error) {
 	from := map[int32]kgo.Offset{}
 	for p := range partitions {
 		from[p] = kgo.NewOffset().AtStart()
@@ -80,16 +109,18 @@ type loop struct {
 	config    *update.Config
 	name      string          // of the segment
 	ends      map[int32]int64 // of the backlog, by partition
+	events    int             // records below the ends
 	worker    *update.Worker
 	dueWorker *update.Worker
-	due       time.Time // of the next look at what is due
+	advances  time.Time // of the next look at what is due; zero: another loop looks
+	seen      int       // records below the ends
 	applied   int
 	effects   int
 }
 
-// until applies the backlog, which has the given number of events.
-func (l *loop) until(ctx context.Context, events int) error {
-	for l.applied < events {
+// run applies the backlog.
+func (l *loop) run(ctx context.Context) error {
+	for l.seen < l.events {
 		fetches := l.client.PollRecords(ctx, 1000)
 		if err := fetches.Err(); err != nil {
 			return err
@@ -106,6 +137,7 @@ func (l *loop) until(ctx context.Context, events int) error {
 		if err != nil {
 			return err
 		}
+		l.seen += len(inputs)
 		l.applied += result.Events
 		if err := l.send(ctx, result.Effects); err != nil {
 			return err
@@ -120,10 +152,10 @@ func (l *loop) until(ctx context.Context, events int) error {
 
 // advance publishes what is due, ten times a second.
 func (l *loop) advance(ctx context.Context) error {
-	if time.Now().Before(l.due) {
+	if l.advances.IsZero() || time.Now().Before(l.advances) {
 		return nil
 	}
-	l.due = time.Now().Add(100 * time.Millisecond)
+	l.advances = time.Now().Add(100 * time.Millisecond)
 	clock, err := update.StreamClock(ctx, l.store, l.name, topics.Name(l.name, topics.Events))
 	if err != nil {
 		return err

@@ -1,8 +1,8 @@
 // Package bench measures Braid on the machine it runs on: the whole stack in one process, as `braid run` starts it.
 //
 // In go the sizes of the load; out comes a Report. Realtime first lets a backlog build up while the pipelines are held and measures how
-// fast it is worked off, then sends events at a steady rate and measures latency and memory, and last works the same backlog off in a
-// loop written by hand, without Beam. Every profile is compared with what was sent: a wrong one fails the run.
+// fast it is worked off, then sends events at a steady rate and measures latency and memory, and last works the same backlog off in
+// loops written by hand, without Beam. Every profile is compared with what was sent: a wrong one fails the run.
 package bench
 
 import (

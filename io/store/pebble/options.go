@@ -25,7 +25,7 @@ const (
 // Options say how a store uses memory and disk. The zero value is the default.
 type Options struct {
 	Durability Durability   // what an acknowledged commit survives; default Process
-	MemTable   int64        // bytes of recent writes held in memory, up to three times over while the disk is behind; default 16 MiB
+	MemTable   int64        // bytes of recent writes held in memory, up to three times over while the disk is behind; default 24 MiB
 	Cache      int64        // bytes of the cache of blocks read from disk; default 32 MiB
 	Rows       int64        // bytes of rows written or read last that are held in memory as well; default 128 MiB
 	Logger     *slog.Logger // default slog.Default()
@@ -40,7 +40,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("durability %q, must be %q or %q", o.Durability, Process, Fsync)
 	}
 	if o.MemTable == 0 {
-		o.MemTable = 32 << 20
+		o.MemTable = 24 << 20
 	}
 	if o.Cache == 0 {
 		o.Cache = 32 << 20
