@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -50,9 +49,7 @@ func WithAttribute(kind attribute.Kind) Option {
 // Main runs the command line of this process and ends it with the command's exit code. SIGINT and SIGTERM end a command gracefully, a
 // second one at once.
 func Main(options ...Option) {
-	if os.Getenv("GOGC") == "" { // what is remembered lies outside of the heap, which is small: collecting it less often costs little memory
-		debug.SetGCPercent(200)
-	}
+	tuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -18,7 +18,7 @@ type RealtimeConfig struct {
 	Group   string // consumer group; default GroupRealtime(Name)
 	// Workers is the number of groups of partitions that are worked on side by side; default 1.
 	Workers int
-	// MaxRecords and MaxDelay bound a bundle; defaults 1,000 records and 5 ms.
+	// MaxRecords and MaxDelay bound a bundle; defaults 300 records and 5 ms: of longer bundles more conflict.
 	MaxRecords int
 	MaxDelay   time.Duration
 }
@@ -32,7 +32,7 @@ func (c RealtimeConfig) withDefaults() RealtimeConfig {
 	}
 	c.Workers = max(c.Workers, 1)
 	if c.MaxRecords == 0 {
-		c.MaxRecords = 1000
+		c.MaxRecords = 300
 	}
 	if c.MaxDelay == 0 {
 		c.MaxDelay = 5 * time.Millisecond

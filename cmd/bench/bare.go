@@ -75,6 +75,7 @@ func (r *run) bareLoops(ctx context.Context, loops []*loop, dir string) error {
 	for _, l := range loops {
 		applied += l.applied
 		b.Effects += l.effects
+		b.Conflicts += l.conflicts
 	}
 	if applied != r.Events {
 		return fmt.Errorf("%w: by hand %d events were applied, there are %d", ErrWrong, applied, r.Events)
@@ -116,6 +117,7 @@ type loop struct {
 	seen      int       // records below the ends
 	applied   int
 	effects   int
+	conflicts int
 }
 
 // run applies the backlog.
@@ -139,6 +141,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 		l.seen += len(inputs)
 		l.applied += result.Events
+		l.conflicts += result.Conflicts
 		if err := l.send(ctx, result.Effects); err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func (r *run) backlog(ctx context.Context, n *node.Node) error {
 	}
 	counts := n.Figures().Counts()
 	b := watch.backlog(r.Events, counts.Last)
-	b.People, b.Effects = r.People, counts.Effects
+	b.People, b.Effects, b.Conflicts = r.People, counts.Effects, counts.Conflicts
 	settleMemory()
 	b.after(r.deployment().StoreDir())
 	var err error

@@ -40,7 +40,8 @@ type Backlog struct {
 	Events          int     `json:"events"`
 	People          int     `json:"people"`
 	Profiles        int     `json:"profiles"`
-	Effects         int     `json:"effects"` // records sent to other topics
+	Effects         int     `json:"effects"`   // records sent to other topics
+	Conflicts       int     `json:"conflicts"` // bundles run again, because another worker changed what they had read
 	Seconds         float64 `json:"seconds"`
 	EventsPerSecond float64 `json:"events_per_second"`
 	CPUSeconds      float64 `json:"cpu_seconds"`           // of the whole process: broker, pipelines, store
@@ -109,7 +110,7 @@ func (b *Backlog) print(w io.Writer, name string) {
 	fmt.Fprintf(w, "%s\t%d events of %d people in %.1f s\t%.0f events/s\n", name, b.Events, b.People, b.Seconds, b.EventsPerSecond)
 	fmt.Fprintf(w, "\tprocessor\t%.0f us per event\n", b.CPUMicros)
 	fmt.Fprintf(w, "\tprofiles, all as they must be\t%d\n", b.Profiles)
-	fmt.Fprintf(w, "\teffects\t%d\n", b.Effects)
+	fmt.Fprintf(w, "\teffects, and bundles run again\t%d  %d\n", b.Effects, b.Conflicts)
 	fmt.Fprintf(w, "\tresident memory, peak and after\t%d MiB, %d MiB\n", b.RSSPeak/mib, b.RSSAfter/mib)
 	fmt.Fprintf(w, "\tstore on disk\t%d MiB\n", b.StoreBytes/mib)
 }

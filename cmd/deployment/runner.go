@@ -27,14 +27,14 @@ type Runner struct {
 type Direct struct {
 	// Workers is the number of groups of partitions that are worked on side by side, 1 to 256; default that of the processors, at most 4.
 	Workers int `yaml:"workers" json:"workers,omitempty" jsonschema:"minimum=1,maximum=256,description=Groups of partitions that are worked on side by side; by default as many as processors but at most 4."`
-	// MaxRecords ends a bundle, 1 to 100000; default 1000.
-	MaxRecords int `yaml:"max_records" json:"max_records,omitempty" jsonschema:"minimum=1,maximum=100000,default=1000,description=Records after which a bundle ends."`
+	// MaxRecords ends a bundle, 1 to 100000; default 300: of longer bundles more conflict.
+	MaxRecords int `yaml:"max_records" json:"max_records,omitempty" jsonschema:"minimum=1,maximum=100000,default=300,description=Records after which a bundle ends."`
 	// MaxDelay ends a bundle, 1ms to 1m; default 5ms.
 	MaxDelay strict.Duration `yaml:"max_delay" json:"max_delay,omitzero" jsonschema:"default=5ms,description=Time after which a bundle ends; 1ms to 1m."`
 }
 
 func defaultRunner() Runner {
-	return Runner{Kind: RunnerDirect, Direct: Direct{Workers: min(runtime.GOMAXPROCS(0), 4), MaxRecords: 1000, MaxDelay: strict.Duration(5 * time.Millisecond)}}
+	return Runner{Kind: RunnerDirect, Direct: Direct{Workers: min(runtime.GOMAXPROCS(0), 4), MaxRecords: 300, MaxDelay: strict.Duration(5 * time.Millisecond)}}
 }
 
 const runnerHint = "runner: direct, or runner: {direct: {workers: 2}}; it runs the pipelines in this process"
