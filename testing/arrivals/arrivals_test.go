@@ -130,19 +130,7 @@ type run struct {
 // apply consumes a schedule while one commit in ten fails, half of them after it was applied, and returns the profiles.
 func (r run) apply(t *rapid.T, s arrivals.Schedule) []string {
 	store := memory.New()
-	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(r.seed, 0))
-	store.SetFault(func(int, []update.Condition, []update.Write) memory.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		switch random.IntN(20) {
-		case 0:
-			return memory.FailBefore
-		case 1:
-			return memory.FailAfter
-		}
-		return memory.None
-	})
+	store.SetFault(arrivals.Faults(rand.New(rand.NewPCG(r.seed, 0))))
 	return r.applyTo(t, s, store)
 }
 
