@@ -107,12 +107,19 @@ func (p *program) test(c *cobra.Command, paths []string, o testOptions) error {
 	return runSuite(c.Context(), c.OutOrStdout(), options, o)
 }
 
-// usualSegment returns the segment of scripts that name none: that of --segment, which need not be there when it was not given.
-func (p *program) usualSegment(c *cobra.Command) (*segment.Segment, error) {
-	if _, err := os.Stat(p.segmentFile); errors.Is(err, fs.ErrNotExist) && !c.Flags().Changed("segment") {
-		return nil, nil
+// usualSegment returns what finds the segment of scripts that name none: that of --segment. When the flag was not given the file need
+// not be there, and is not looked at unless a script asks for it.
+func (p *program) usualSegment(c *cobra.Command) (func() (*segment.Segment, error), error) {
+	if c.Flags().Changed("segment") {
+		s, err := p.loadSegment()
+		return func() (*segment.Segment, error) { return s, nil }, err
 	}
-	return p.loadSegment()
+	return sync.OnceValues(func() (*segment.Segment, error) {
+		if _, err := os.Stat(p.segmentFile); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return p.loadSegment()
+	}), nil
 }
 
 func runSuite(ctx context.Context, w io.Writer, options suite.Options, o testOptions) error {

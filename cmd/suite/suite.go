@@ -27,10 +27,11 @@ const Extension = ".scenario"
 
 // Options say which scripts are run, and how.
 type Options struct {
-	Files   []string         // see Find
-	Segment *segment.Segment // of scripts that name none; may be nil
-	Rewrite bool             // whether expected texts are written anew
-	Seed    uint64           // of random choices
+	Files []string // see Find
+	// Segment returns the one of scripts that name none, or nil; it is called concurrently.
+	Segment func() (*segment.Segment, error)
+	Rewrite bool   // whether expected texts are written anew
+	Seed    uint64 // of random choices
 	// Done is told of each script in the order of Files, one at a time.
 	Done func(Report)
 	// Progress is told how many ways of arriving a script has gone through; it is called concurrently and may be nil.

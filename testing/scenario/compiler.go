@@ -32,12 +32,14 @@ func newCompiler(s *script.Script, source Source) *Compiler {
 		source.MaxRecords = MaxRecords
 	}
 	return &Compiler{
-		source: source, scenario: &Scenario{File: s.File, Segment: source.Segment, script: s}, lines: s.Lines, hand: script.Start, width: 2,
+		source: source, scenario: &Scenario{File: s.File, script: s}, lines: s.Lines, hand: script.Start, width: 2,
 	}
 }
 
 func (c *Compiler) compile() {
-	c.lineByLine(c.lines)
+	if c.usualSegment() {
+		c.lineByLine(c.lines)
+	}
 	switch {
 	case c.errs != nil:
 	case len(c.scenario.steps) == 0:
@@ -47,6 +49,21 @@ func (c *Compiler) compile() {
 	case c.scenario.arrivals.any() && !slices.ContainsFunc(c.scenario.tail(), func(s *Step) bool { return s.directive.Kind == Showing }):
 		c.ReportAt(c.scenario.arrivals.line, 1, "end the script with profiles, for example", "nothing behind the last event shows what it came to")
 	}
+}
+
+// usualSegment finds the segment of a script that names none.
+func (c *Compiler) usualSegment() bool {
+	if c.source.Segment == nil || slices.ContainsFunc(c.lines, func(l *script.Line) bool { return l.Name() == "segment" }) {
+		return true
+	}
+	var err error
+	if c.scenario.Segment, err = c.source.Segment(); err == nil {
+		return true
+	}
+	if c.errs = strict.AsErrors(err); c.errs == nil {
+		c.ReportAt(1, 1, "", "%v", err)
+	}
+	return false
 }
 
 func (c *Compiler) lineByLine(lines []*script.Line) {

@@ -1,9 +1,9 @@
 package scenario
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/braidhq/braid/testing/scenario/script"
 	"github.com/braidhq/braid/transforms/strict"
@@ -12,7 +12,7 @@ import (
 func init() {
 	Register(Directive{
 		Name: "repeat", Usage: "repeat N [every DURATION] [as NAME]", Kind: Acting,
-		About:   "Does the indented lines N times; {n}, or {NAME}, stands for the number of the round, and with every each round is that much later.",
+		About:   "Does the indented lines N times; {n}, or {NAME}, is the number of the round, {n:6} with zeros to six digits; every: each round is so much later.",
 		Compile: compileRepeat,
 	})
 }
@@ -24,6 +24,7 @@ type rounds struct {
 	n     int
 	every int64 // milliseconds
 	name  string
+	place *regexp.Regexp // where the number of the round goes
 }
 
 func compileRepeat(c *Compiler, l *script.Line) (steps []*Step) {
@@ -47,7 +48,7 @@ func compileRepeat(c *Compiler, l *script.Line) (steps []*Step) {
 		if !c.count(l, 1) {
 			return nil
 		}
-		more, ok := compileRound(c, l, func(text string) string { return strings.ReplaceAll(text, "{"+r.name+"}", strconv.Itoa(i+1)) })
+		more, ok := compileRound(c, l, func(text string) string { return r.number(text, i+1) })
 		if !ok {
 			return nil
 		}
@@ -55,6 +56,14 @@ func compileRepeat(c *Compiler, l *script.Line) (steps []*Step) {
 	}
 	c.shift = shift
 	return steps
+}
+
+// number puts the number of the round in its place.
+func (r rounds) number(text string, round int) string {
+	return r.place.ReplaceAllStringFunc(text, func(found string) string {
+		width, _ := strconv.Atoi(r.place.FindStringSubmatch(found)[1])
+		return fmt.Sprintf("%0*d", width, round)
+	})
 }
 
 func compileRound(c *Compiler, l *script.Line, replace func(string) string) (steps []*Step, ok bool) {
@@ -116,5 +125,6 @@ func parseRounds(c *Compiler, l *script.Line) (r rounds, ok bool) {
 			return r, false
 		}
 	}
+	r.place = regexp.MustCompile(`\{` + r.name + `(?::(\d{1,2}))?\}`)
 	return r, true
 }

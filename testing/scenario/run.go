@@ -145,7 +145,7 @@ func (step *Step) send(ctx context.Context, w *World) (string, error) {
 		if step.line.Expected == nil {
 			continue
 		}
-		w.Troubles() // they are told here
+		w.unread = w.unread[:len(w.unread)-len(out.Troubles)] // they are told here
 		text, err := out.text(w)
 		if err != nil {
 			return "", err

@@ -22,8 +22,8 @@ const MaxRecords = 200_000
 type Source struct {
 	// Read returns the content of a file; the path is relative to where the script's own is.
 	Read func(path string) ([]byte, error)
-	// Segment is the one of scripts that name none; it may be nil.
-	Segment *segment.Segment
+	// Segment returns the one of scripts that name none, or nil when there is none either; it may be nil itself.
+	Segment func() (*segment.Segment, error)
 	// MaxRecords is how many records the script may send; default MaxRecords.
 	MaxRecords int
 }

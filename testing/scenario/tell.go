@@ -9,6 +9,7 @@ import (
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/update"
+	"github.com/tidwall/gjson"
 )
 
 // Teller returns an effect in the words of scripts.
@@ -52,14 +53,12 @@ func (w *World) Tell(e update.Effect) (string, error) {
 }
 
 // Cause returns the ID of the event that caused an effect, or "due" when it was time alone.
-func Cause(e update.Effect) string {
-	var trace struct {
-		Trace string `json:"trace"`
+func (w *World) Cause(e update.Effect) string {
+	trace := gjson.GetBytes(e.Value, "trace").Str
+	if name, ok := w.places[trace]; ok {
+		return name
 	}
-	if json.Unmarshal(e.Value, &trace) != nil {
-		return ""
-	}
-	return trace.Trace
+	return trace
 }
 
 func tellProfile(w *World, e update.Effect) (string, error) {

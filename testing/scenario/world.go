@@ -28,8 +28,10 @@ type World struct {
 	clock   int64 // 0 before the first record
 	next    []int64
 	effects []update.Effect
+	known   map[string]bool // IDs of effects
 	ledger  arrivals.Ledger
 	names   map[string]string // profile ID to identifier
+	places  map[string]string // TOPIC/PARTITION/OFFSET to the name of the record there
 	unread  []Trouble
 	parts   map[reflect.Type]any
 }
@@ -51,7 +53,8 @@ type Outcome struct {
 
 func newWorld(s *segment.Segment) *World {
 	w := &World{
-		segment: s, config: s.Config(), store: memory.New(), next: []int64{0}, names: map[string]string{}, parts: map[reflect.Type]any{},
+		segment: s, config: s.Config(), store: memory.New(), next: []int64{0}, names: map[string]string{}, places: map[string]string{},
+		known: map[string]bool{}, parts: map[reflect.Type]any{},
 	}
 	w.reader, w.worker = update.NewReader(w.config, w.store), update.NewWorker(w.config, w.store)
 	return w
@@ -132,6 +135,7 @@ func (w *World) prepare(r Record, partition int) *update.Input {
 	r.Position = event.Position{Topic: arrivals.Topic, Partition: int32(partition), Offset: w.next[partition]}
 	r.TopicID = arrivals.TopicID
 	w.next[partition]++
+	w.places[fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)] = r.Name
 	in := w.config.Prepare(r.Record)
 	w.name(in)
 	return in
@@ -156,8 +160,14 @@ func (w *World) apply(ctx context.Context, in *update.Input) (update.Result, err
 	return result, err
 }
 
+// keep notes effects; one that comes again after a failure counts once.
 func (w *World) keep(effects []update.Effect) error {
-	w.effects = append(w.effects, effects...)
+	for _, e := range effects {
+		if !w.known[e.ID] {
+			w.known[e.ID] = true
+			w.effects = append(w.effects, e)
+		}
+	}
 	return w.ledger.Add(effects)
 }
 

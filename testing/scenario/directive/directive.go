@@ -79,4 +79,3 @@ func printable(id identity.Identifier) string {
 	}
 	return text
 }
-

@@ -84,7 +84,7 @@ func compileEffects(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 			if err != nil {
 				return "", err
 			}
-			all = append(all, scenario.Cause(e)+" "+e.Topic+": "+text)
+			all = append(all, w.Cause(e)+" "+e.Topic+": "+text)
 			kinds = append(kinds, e.Topic)
 		}
 		*from = len(w.Effects())
@@ -116,7 +116,7 @@ func compileChanges(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 			if err != nil {
 				return "", err
 			}
-			all = append(all, scenario.Cause(e)+" "+text)
+			all = append(all, w.Cause(e)+" "+text)
 			kinds = append(kinds, gjson.GetBytes(e.Value, "kind").Str)
 		}
 		*from = len(w.Effects())

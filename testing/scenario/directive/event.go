@@ -10,6 +10,7 @@ import (
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
+	"github.com/tidwall/gjson"
 )
 
 func init() {
@@ -84,7 +85,10 @@ func (d *draft) meta(c *scenario.Compiler, f script.Field, ok *bool) bool {
 	}
 	switch f.Name {
 	case "id":
-		d.id = f.Value()
+		if d.id = f.Value(); d.id == "" {
+			c.ReportWord(f.Word, "directive raw sends what an event may not be", "an event needs an ID")
+			*ok = false
+		}
 	case "source":
 		d.source = f.Value()
 	case "seq":
@@ -186,7 +190,10 @@ func compileRaw(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 		return nil
 	}
 	c.Receive(received)
-	r := scenario.Record{Name: c.NextID(), Line: l.Number}
+	r := scenario.Record{Name: gjson.Get(text, "event_id").String(), Line: l.Number}
+	if r.Name == "" {
+		r.Name = c.NextID()
+	}
 	r.Value, r.Timestamp = []byte(text), received
 	r.Headers = []event.Header{{Key: event.HeaderReceived, Value: strconv.AppendInt(nil, received, 10)}}
 	return []*scenario.Step{{Records: []scenario.Record{r}}}

@@ -14,16 +14,13 @@ func fence(line string) bool {
 }
 
 func (p *parser) expected(at text) {
-	switch {
-	case p.current == nil || p.current.end != p.next-1:
+	if p.current == nil || p.current.end != p.next-1 {
 		p.report(at, "it stands on the line right below the directive", "%s belongs to a directive, and there is none above it", at.text)
-	case p.current.Expected != nil:
-		p.report(at, "leave an empty line between an expected text and what follows", "%s follows an expected text", at.text)
 	}
 	from := p.next
 	end := func(line string) bool { return line == at.text }
 	if at.text == plainFence {
-		end = func(line string) bool { return strings.TrimSpace(line) == "" }
+		end = blank
 	}
 	for p.next < len(p.text) && !end(p.text[p.next].text) {
 		p.next++
@@ -74,7 +71,7 @@ func (s *Script) Rewrite(got map[*Line]string) []byte {
 			next = l.Expected.to
 		}
 		b.WriteString(format(Clean(text)))
-		if next < len(s.text) && strings.TrimSpace(s.text[next].text) != "" {
+		if next < len(s.text) && !blank(s.text[next].text) {
 			b.WriteByte('\n')
 		}
 	}

@@ -42,6 +42,7 @@ type Line struct {
 // Body is one indented line below a directive.
 type Body struct {
 	Number int
+	Column int    // in characters, from 1, of the beginning of Text
 	Text   string // with its indentation
 }
 
@@ -68,8 +69,8 @@ func Parse(file string, data []byte) (*Script, error) {
 		return nil, fail(1, "the script has %d bytes, the limit is %d", len(data), MaxBytes)
 	}
 	var lines []text
-	for i, line := range strings.Split(strings.TrimSuffix(strings.TrimPrefix(string(data), "\ufeff"), "\n"), "\n") {
-		line = strings.TrimSuffix(line, "\r")
+	for i, line := range strings.Split(strings.TrimSuffix(strings.TrimLeft(string(data), "\ufeff"), "\n"), "\n") {
+		line = strings.TrimRight(line, "\r")
 		if !utf8.ValidString(line) {
 			return nil, fail(i+1, "the line is not UTF-8")
 		}
@@ -89,6 +90,8 @@ func parse(file string, lines []text) (*Script, error) {
 	return &p.Script, nil
 }
 
+func blank(line string) bool { return strings.Trim(line, " \t") == "" }
+
 type parser struct {
 	Script
 	next    int // index of the line to read
@@ -104,15 +107,14 @@ func (p *parser) report(at text, hint, format string, args ...any) {
 
 func (p *parser) line(at text) {
 	p.next++
-	trimmed := strings.Trim(at.text, " \t")
 	switch {
-	case trimmed == "" || at.text[0] == '#':
+	case blank(at.text) || at.text[0] == '#':
 	case fence(at.text):
 		p.expected(at)
 	case at.text[0] == ' ' || at.text[0] == '\t':
 		p.body(at)
 	default:
-		p.current = &Line{File: p.File, Number: at.number, Column: at.column, Text: trimmed, end: p.next}
+		p.current = &Line{File: p.File, Number: at.number, Column: at.column, Text: strings.Trim(at.text, " \t"), end: p.next}
 		p.Lines = append(p.Lines, p.current)
 	}
 }
@@ -129,10 +131,10 @@ func (p *parser) body(at text) {
 	}
 	if n := len(p.current.Body); n > 0 {
 		for number := p.current.Body[n-1].Number + 1; number < at.number; number++ {
-			p.current.Body = append(p.current.Body, Body{Number: number})
+			p.current.Body = append(p.current.Body, Body{Number: number, Column: at.column})
 		}
 	}
-	p.current.Body = append(p.current.Body, Body{Number: at.number, Text: at.text})
+	p.current.Body = append(p.current.Body, Body{Number: at.number, Column: at.column, Text: at.text})
 	p.current.end = p.next
 }
 
@@ -141,13 +143,13 @@ func (l *Line) Indent() int {
 	indent := -1
 	prefix := ""
 	for _, b := range l.Body {
-		blank := b.Text[:len(b.Text)-len(strings.TrimLeft(b.Text, " \t"))]
+		own := b.Text[:len(b.Text)-len(strings.TrimLeft(b.Text, " \t"))]
 		switch {
-		case strings.TrimSpace(b.Text) == "":
+		case blank(b.Text):
 		case indent < 0:
-			prefix, indent = blank, len(blank)
+			prefix, indent = own, len(own)
 		default:
-			for !strings.HasPrefix(blank, prefix) {
+			for !strings.HasPrefix(own, prefix) {
 				prefix = prefix[:len(prefix)-1]
 			}
 			indent = len(prefix)
@@ -174,7 +176,7 @@ func (l *Line) Nested(replace func(string) string) (*Script, error) {
 	indent := l.Indent()
 	lines := make([]text, 0, len(l.Body))
 	for _, b := range l.Body {
-		lines = append(lines, text{number: b.Number, column: indent + 1, text: replace(b.Text[min(indent, len(b.Text)):])})
+		lines = append(lines, text{number: b.Number, column: b.Column + indent, text: replace(b.Text[min(indent, len(b.Text)):])})
 	}
 	return parse(l.File, lines)
 }

@@ -31,7 +31,7 @@ func (l *Line) Words() ([]Word, error) {
 		return nil, err
 	}
 	for _, b := range l.Body {
-		more, err := l.lex(b.Text, b.Number, 1)
+		more, err := l.lex(b.Text, b.Number, b.Column)
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +70,7 @@ func cutBlank(s string) (word, rest string) {
 }
 
 func (l *Line) lex(s string, number, column int) (words []Word, err error) {
+	counted := 0 // bytes of s that column counts
 	for i := 0; i < len(s); {
 		switch s[i] {
 		case ' ', '\t':
@@ -79,7 +80,9 @@ func (l *Line) lex(s string, number, column int) (words []Word, err error) {
 			return words, nil
 		}
 		end, problem := wordEnd(s, i)
-		w := Word{Text: s[i:end], Line: number, Column: column + utf8.RuneCountInString(s[:i])}
+		column += utf8.RuneCountInString(s[counted:i])
+		counted = i
+		w := Word{Text: s[i:end], Line: number, Column: column}
 		if f, ok := w.Field(); problem == "" && ok && f.JSON && !json.Valid([]byte(f.Raw)) {
 			problem = "what follows := must be JSON"
 		}
@@ -95,7 +98,7 @@ func (l *Line) lex(s string, number, column int) (words []Word, err error) {
 // wordEnd returns where the word that begins at i ends: at a blank outside of JSON.
 func wordEnd(s string, i int) (end int, problem string) {
 	begin := i
-	value := true // whether JSON may begin here
+	value, field := true, false // whether JSON may begin here, and whether there was a =
 	for ; i < len(s) && s[i] != ' ' && s[i] != '\t'; i++ {
 		if value && (s[i] == '"' || i > begin && (s[i] == '{' || s[i] == '[')) {
 			end, problem := jsonEnd(s, i)
@@ -107,7 +110,8 @@ func wordEnd(s string, i int) (end int, problem string) {
 			}
 			return end, ""
 		}
-		value = s[i] == '=' && strings.IndexByte(s[begin:i], '=') < 0
+		value = s[i] == '=' && !field
+		field = field || value
 	}
 	return i, ""
 }
