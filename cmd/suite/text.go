@@ -56,7 +56,7 @@ func (r *Report) figures() string {
 		case a.Way == "permute":
 			parts = append(parts, count(a.Runs, "order"))
 		default:
-			parts = append(parts, fmt.Sprintf("%s %d times", a.Way, a.Runs))
+			parts = append(parts, a.Way+" "+count(a.Runs, "time"))
 		}
 	}
 	if r.Rewritten {

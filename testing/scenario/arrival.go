@@ -142,15 +142,15 @@ func (s *Scenario) inOrder(ctx context.Context, records []Record, order []int, w
 	return s.differences(want, got), nil
 }
 
-// simplifications is how many orders simplify tries at most.
-const simplifications = 2000
+// simplifications returns how many orders of so many records simplify tries at most.
+func simplifications(records int) int { return min(max(100_000/records, 10), 2000) }
 
 // simplify brings an order that fails nearer to the written one, neighbour by neighbour, as long as it goes on failing.
 func (s *Scenario) simplify(ctx context.Context, records []Record, order []int, want shown, failures []Failure, err error) ([]int, []Failure, error) {
 	order = slices.Clone(order)
 	for tries, changed := 0, true; changed; {
 		changed = false
-		for i := 0; i+1 < len(order) && tries < simplifications && ctx.Err() == nil; i++ {
+		for i := 0; i+1 < len(order) && tries < simplifications(len(records)) && ctx.Err() == nil; i++ {
 			if order[i] < order[i+1] {
 				continue
 			}

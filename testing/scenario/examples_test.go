@@ -16,14 +16,18 @@ var (
 	seed    = flag.Uint64("seed", 0, "of random orders; 0 draws one")
 )
 
-// Every example prints what it says, in all the ways of arriving that it asks for.
+// Every example prints what it says, in all the ways of arriving that it asks for; so do the scripts that go through the language.
 func TestExamples(t *testing.T) {
-	files, err := filepath.Glob("examples/*.scenario")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d examples, %v", len(files), err)
+	var files []string
+	for _, pattern := range []string{"examples/*.scenario", "testdata/language/*.scenario"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d scripts, %v", pattern, len(found), err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			data, err := os.ReadFile(file)
 			if err != nil {

@@ -99,12 +99,7 @@ func (s *Scenario) written(ctx context.Context, r *Result) (shown, error) {
 		}
 		s.judge(r, step, got)
 	}
-	for _, t := range w.Troubles() {
-		r.Failures = append(r.Failures, Failure{
-			Line: t.line, Directive: "event " + t.Event,
-			Message: t.Text + "; if that is meant, say so with ---- below the event or with the directive rejected",
-		})
-	}
+	r.unexpected(w.Troubles())
 	if err := w.audit(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -112,6 +107,25 @@ func (s *Scenario) written(ctx context.Context, r *Result) (shown, error) {
 		r.Failures = append(r.Failures, Failure{Line: 1, Message: err.Error()})
 	}
 	return all, nil
+}
+
+// unexpectedTold is how many troubles that nothing asked for are told one by one.
+const unexpectedTold = 20
+
+// unexpected tells of what was not used and not expected to be so.
+func (r *Result) unexpected(troubles []Trouble) {
+	for i, t := range troubles {
+		f := Failure{
+			Line: t.line, Directive: "event " + t.Event,
+			Message: t.Text + "; if that is meant, say so with ---- below the event or with the directive rejected",
+		}
+		if i == unexpectedTold {
+			f.Message = fmt.Sprintf("and %d more like that; 'rejected count' counts them", len(troubles)-i)
+		}
+		if i <= unexpectedTold {
+			r.Failures = append(r.Failures, f)
+		}
+	}
 }
 
 // run does the step and returns what it prints.

@@ -129,6 +129,10 @@ event 10:03 page_view cookie:=1
 	if diff := cmp.Diff(want, told(r)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	r = result(t, "repeat 25\n  event +1m page_view nobody=1\n")
+	if got := told(r); len(got) != 21 || !strings.HasPrefix(got[20], "9 event e21 and 5 more like that;") {
+		t.Errorf("of 25: %q", got)
+	}
 	r = result(t, `event 10:00 page_view nobody=1
 rejected count
 ----

@@ -15,7 +15,7 @@ import (
 func init() {
 	scenario.Register(scenario.Directive{
 		Name: "effects", Usage: "effects [TOPIC] [count]", Kind: scenario.Telling,
-		About:   "Prints what others hear of, records of all topics or of one, since the line before that asked for it.",
+		About:   "Prints what others hear of, records of all topics or of one, since they were asked for last.",
 		Compile: compileEffects,
 	})
 	scenario.Register(scenario.Directive{
@@ -56,8 +56,11 @@ func tally(texts []string) string {
 	return lines(all)
 }
 
-// told is how far the directives of one kind have read the effects.
-type told struct{ effects, changes int }
+// told is how far the effects were read: those of each topic by effects, and all by changes.
+type told struct {
+	effects map[string]int
+	changes int
+}
 
 func compileEffects(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 	words, ok := c.Words(l, 0, 2)
@@ -74,12 +77,16 @@ func compileEffects(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 		return nil
 	}
 	return []*scenario.Step{{Do: func(_ context.Context, w *scenario.World) (string, error) {
-		from := &scenario.State[told](w).effects
+		t := scenario.State[told](w)
+		if t.effects == nil {
+			t.effects = map[string]int{}
+		}
 		var all, kinds []string
-		for _, e := range w.Effects()[*from:] {
-			if topic != "" && e.Topic != topic {
+		for i, e := range w.Effects() {
+			if topic != "" && e.Topic != topic || i < t.effects[e.Topic] {
 				continue
 			}
+			t.effects[e.Topic] = i + 1
 			text, err := w.Tell(e)
 			if err != nil {
 				return "", err
@@ -87,7 +94,6 @@ func compileEffects(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 			all = append(all, w.Cause(e)+" "+e.Topic+": "+text)
 			kinds = append(kinds, e.Topic)
 		}
-		*from = len(w.Effects())
 		if count {
 			return tally(kinds), nil
 		}
