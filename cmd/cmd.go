@@ -90,7 +90,7 @@ func (p *program) commands() map[string][]*cobra.Command {
 	return map[string][]*cobra.Command{
 		"run":     {p.demoCommand(), p.runCommand(), p.benchCommand()},
 		"look":    {p.profileCommand(), p.doctorCommand(), p.versionCommand()},
-		"prepare": {p.validateCommand(), p.topicsCommand(), p.replayCommand()},
+		"prepare": {p.validateCommand(), p.testCommand(), p.topicsCommand(), p.replayCommand()},
 	}
 }
 
@@ -105,7 +105,7 @@ embedded in this process, under ./braid-data.
 
 Exit codes:
   0    done
-  1    failed; for validate and doctor: something is wrong
+  1    failed; for validate, test and doctor: something is wrong
   2    the command line is wrong
   3    segment.yaml or braid.yaml is wrong or missing
   4    there is no such profile

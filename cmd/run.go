@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/braidhq/braid/cmd/demo"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/node"
 	"github.com/braidhq/braid/transforms/segment"
@@ -63,4 +66,42 @@ func (p *program) runNode(ctx context.Context, d *deployment.Config, s *segment.
 		p.logger.Info("stopped")
 	}
 	return err
+}
+
+func (p *program) demoCommand() *cobra.Command {
+	var o demo.Options
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch a real month of a shop become live profiles",
+		Long: `Demo starts everything in this process and replays a real month of invoices (UCI Online Retail, December 2010) with the
+web sessions around them: anonymous browsing, log-in, purchase, second devices, and all that goes wrong in real life. It
+prints a live line, a summary that is checked against the invoices to the penny, and one profile before and after a merge.
+Without --for it then stays to be asked, until Ctrl-C.`,
+		Example: "  braid demo\n  braid demo --for 30s --report report.json\n  braid demo --data ./demo --rate 2000",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Data, o.Out, o.Logger, o.Extensions = p.data, c.OutOrStdout(), p.logger, p.extensions
+			o.Stay = o.For == 0
+			o.Terminal = isTerminal(o.Out)
+			return demo.Run(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.DurationVar(&o.For, "for", 0, "how long to send events (default: until the month is over, and then stay)")
+	f.Float64Var(&o.Speed, "speed", 60_000, "seconds of the shop's time per second")
+	f.Float64Var(&o.Rate, "rate", 0, "events per second, instead of --speed")
+	f.StringVar(&o.Listen, "listen", "", "address of the HTTP API (default 127.0.0.1:8080, or a free port when that is taken)")
+	f.StringVar(&o.Report, "report", "", "file for the figures, as JSON")
+	c.MarkFlagsMutuallyExclusive("speed", "rate")
+	return c
+}
+
+// isTerminal reports whether lines can be rewritten.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -5,129 +5,82 @@
 package arrivals
 
 import (
-	"encoding/json"
-	"fmt"
-	"strconv"
+	"hash/fnv"
+	"slices"
 
-	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/event"
-	"github.com/braidhq/braid/transforms/filter"
-	"github.com/braidhq/braid/transforms/identity"
-	"github.com/braidhq/braid/transforms/update"
-	"pgregory.net/rapid"
 )
 
 // Topic is the name of the stream in all schedules.
 const Topic = "braid.arrivals.events"
 
-// Start is the receive time of the earliest event, epoch milliseconds.
-const Start int64 = 1_700_000_000_000
+// TopicID is the broker's identity of Topic.
+var TopicID = [16]byte{1}
 
-// Config returns the segment of the histories: three keys, the cookie under the given policy, and an attribute of every kind.
-func Config(cookie identity.Policy) (*update.Config, error) {
-	rules, err := identity.NewRules([]identity.KeyRule{
-		{Name: "user_id"}, {Name: "email", Normalize: identity.Email}, {Name: "cookie", Policy: cookie},
-	}, "user_id")
-	if err != nil {
-		return nil, err
-	}
-	definitions := []filter.Definition{
-		{Name: "viewed", Table: "views"},
-		{Name: "ordered", Table: "orders", Where: "double(properties.total) > 5.0"},
-	}
-	events, err := filter.NewSet(definitions)
-	if err != nil {
-		return nil, err
-	}
-	refs := map[string]attribute.EventRef{}
-	for i, d := range definitions {
-		refs[d.Name] = attribute.EventRef{Index: i, Meaning: d.Table + " " + d.Where}
-	}
-	session := attribute.Duration(30 * 60 * 1e9)
-	attributes, err := attribute.NewSet([]attribute.Definition{
-		{Name: "views", Kind: "counter", Event: "viewed"},
-		{Name: "views_this_session", Kind: "counter", Event: "viewed", Session: session},
-		{Name: "sessions", Kind: "sessions", Event: "viewed", Session: session},
-		{Name: "first_category", Kind: "first", Event: "viewed", Value: "properties.category"},
-		{Name: "last_category", Kind: "last", Event: "viewed", Value: "properties.category"},
-		{Name: "categories", Kind: "distinct", Event: "viewed", Value: "properties.category"},
-		{Name: "revenue", Kind: "sum", Event: "ordered", Value: "properties.total"},
-		{Name: "smallest", Kind: "min", Event: "ordered", Value: "properties.total"},
-		{Name: "largest", Kind: "max", Event: "ordered", Value: "properties.total"},
-		{Name: "last_order", Kind: "last_time", Event: "ordered"},
-	}, refs, attribute.Limits{})
-	if err != nil {
-		return nil, err
-	}
-	sources := []identity.Source{{Key: "user_id", Field: "user_id"}, {Key: "email", Field: "email"}, {Key: "cookie", Field: "cookie"}}
-	return &update.Config{
-		Namespace: "arrivals", Rules: rules, Events: events, Attributes: attributes,
-		Tables: map[string][]identity.Source{"views": sources, "orders": sources},
-	}, nil
+// Choose makes one choice: it returns a number of at least 0 and less than n. What says what it is about.
+type Choose func(n int, what string) int
+
+// Options bound what Draw may do to a history.
+type Options struct {
+	// Partitions is how many partitions there may be; default 4.
+	Partitions int
+	// InOrder keeps the records of each partition in the order of the history.
+	InOrder bool
+	// Received is the receive time of markers and ticks, epoch milliseconds.
+	Received int64
 }
 
-// History draws the records of events, without positions. They cover either an hour with senders' retries in it, or a month with
-// clocks that are off by months: a retry is known by its event ID for an hour of receive time only.
-func History(t *rapid.T) []event.Record {
-	retries := rapid.Bool().Draw(t, "retries")
-	n := rapid.IntRange(1, 30).Draw(t, "events")
-	var records []event.Record
-	for i := range n {
-		d := drawDraft(t, i)
-		if retries {
-			d.Received = Start + rapid.Int64Range(0, 20*60_000).Draw(t, "received")
-			d.Time = Start - rapid.Int64Range(0, 60*60_000).Draw(t, "time")
-		} else {
-			d.Received = Start + rapid.Int64Range(0, 30*24*60*60_000).Draw(t, "received")
-			d.Time = d.Received + rapid.SampledFrom([]int64{0, -500, -90_000, -3 * 3600_000, -8 * 24 * 3600_000, -300 * 24 * 3600_000, 600_000, 300 * 24 * 3600_000}).Draw(t, "skew")
-		}
-		records = append(records, mustRecord(d))
-		if retries && rapid.IntRange(0, 4).Draw(t, "retry") == 0 {
-			d.Received += rapid.Int64Range(0, 30*60_000).Draw(t, "again")
-			records = append(records, mustRecord(d))
-		}
-	}
-	return records
+// Schedule is one way in which a history arrives: the partitions' records, in the order of their offsets.
+type Schedule struct {
+	Partitions [][]event.Record
 }
 
-func drawDraft(t *rapid.T, i int) event.Draft {
-	ids := map[string]string{}
-	for key, most := range map[string]int{"user_id": 2, "email": 2, "cookie": 3} {
-		if v := rapid.IntRange(-1, most).Draw(t, key); v >= 0 {
-			ids[key] = keyValue(key, v)
+// Draw draws a schedule: any number of partitions with equal record keys in one of them, any order, and markers and ticks anywhere
+// between.
+func Draw(choose Choose, history []event.Record, o Options) Schedule {
+	if o.Partitions == 0 {
+		o.Partitions = 4
+	}
+	s := Schedule{Partitions: make([][]event.Record, 1+choose(o.Partitions, "partitions"))}
+	salt := byte(choose(256, "salt"))
+	epochs := make([]uint64, len(s.Partitions))
+	order := slices.Clone(history)
+	for i, r := range order {
+		if !o.InOrder { // Fisher and Yates, from the front
+			j := i + choose(len(order)-i, "next")
+			order[i], order[j] = order[j], r
+			r = order[i]
 		}
-	}
-	if len(ids) == 0 {
-		ids["cookie"] = keyValue("cookie", 0)
-	}
-	d := event.Draft{
-		ID: "e" + strconv.Itoa(i), Table: "views", Identifiers: event.Texts(ids), Seq: rapid.Uint64Range(0, 2).Draw(t, "seq"),
-		Properties: json.RawMessage(fmt.Sprintf(`{"category":"c%d"}`, rapid.IntRange(0, 3).Draw(t, "category"))),
-	}
-	for _, key := range []string{"user_id", "email", "cookie"} {
-		if v, ok := ids[key]; ok {
-			d.Key = key + ":" + v
-			break
+		h := fnv.New32a()
+		h.Write(append([]byte{salt}, r.Key...))
+		p := int(h.Sum32() % uint32(len(s.Partitions)))
+		if choose(6, "marker") == 0 {
+			epochs[p] += uint64(choose(3, "epochs"))
+			m := event.Marker{Epoch: epochs[p], Oldest: uint64(choose(int(epochs[p])+1, "oldest")), Received: o.Received}
+			m.Tick = epochs[p] == 0
+			s.Append(p, Marker(m))
 		}
+		s.Append(p, r)
 	}
-	if rapid.IntRange(0, 2).Draw(t, "order") == 0 {
-		d.Table = "orders"
-		d.Properties = json.RawMessage(fmt.Sprintf(`{"total":%d.%02d}`, rapid.IntRange(-20, 50).Draw(t, "total"), rapid.IntRange(0, 99).Draw(t, "cents")))
-	}
-	return d
+	return s
 }
 
-func keyValue(key string, v int) string {
-	if key == "email" {
-		return fmt.Sprintf("%c@example.com", 'a'+v)
+// End appends a tick to each partition, so that whoever reads on meets every partition once more.
+func (s Schedule) End(received int64) {
+	for p := range s.Partitions {
+		s.Append(p, Marker(event.Marker{Tick: true, Received: received}))
 	}
-	return fmt.Sprintf("%s%d", key[:1], v)
 }
 
-func mustRecord(d event.Draft) event.Record {
-	r, err := event.New(d)
-	if err != nil {
-		panic(err) // a fault of the generator
-	}
-	return r
+// Append adds a record to a partition, at its next offset.
+func (s Schedule) Append(p int, r event.Record) {
+	r.Position = event.Position{Topic: Topic, Partition: int32(p), Offset: int64(len(s.Partitions[p]))}
+	r.TopicID = TopicID
+	s.Partitions[p] = append(s.Partitions[p], r)
+}
+
+// Marker returns the record of a marker, without a position.
+func Marker(m event.Marker) event.Record {
+	headers, value := m.Record()
+	return event.Record{Headers: headers, Value: value, Timestamp: m.Received}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/braidhq/braid/io/store/memory"
 	"github.com/braidhq/braid/io/store/pebble"
 	"github.com/braidhq/braid/testing/arrivals"
+	"github.com/braidhq/braid/testing/arrivals/history"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/update"
@@ -18,7 +19,7 @@ import (
 )
 
 // asOf is a moment within the sessions of an hour's history.
-const asOf = arrivals.Start + 10*60_000
+const asOf = history.Start + 10*60_000
 
 // The same events give the same profiles, byte for byte, in any order, in any partitions and bundles, with epochs cut anywhere,
 // whatever is replayed and whichever commits fail, with one worker, several at once, or two consumers that both believe that all
@@ -26,15 +27,15 @@ const asOf = arrivals.Start + 10*60_000
 func TestAnyArrivalGivesTheSameProfiles(t *testing.T) {
 	for _, policy := range []identity.Policy{identity.KeepFirst, identity.MoveToLatest} {
 		t.Run(string(policy), func(t *testing.T) {
-			config, err := arrivals.Config(policy)
+			config, err := history.Config(policy)
 			if err != nil {
 				t.Fatal(err)
 			}
 			rapid.Check(t, func(t *rapid.T) {
-				history := arrivals.History(t)
-				want := plainly(t, config, history)
+				records := history.Draw(t)
+				want := plainly(t, config, records)
 				for _, r := range []run{{workers: 1}, {workers: 3}, {workers: 2, zombie: true}} {
-					s := arrivals.Draw(t, history)
+					s := draw(t, records)
 					r.config, r.seed = config, rapid.Uint64().Draw(t, "seed")
 					if diff := cmp.Diff(want, r.apply(t, s)); diff != "" {
 						t.Fatalf("%d workers, zombie: %v (-want +got):\n%s\n%s", r.workers, r.zombie, diff, s.Describe())
@@ -47,7 +48,7 @@ func TestAnyArrivalGivesTheSameProfiles(t *testing.T) {
 
 // The same over a store on disk.
 func TestAnyArrivalOnDisk(t *testing.T) {
-	config, err := arrivals.Config(identity.MoveToLatest)
+	config, err := history.Config(identity.MoveToLatest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +58,8 @@ func TestAnyArrivalOnDisk(t *testing.T) {
 		if cases++; cases%20 != 1 { // opening a store takes a while
 			return
 		}
-		history := arrivals.History(t)
-		s := arrivals.Draw(t, history)
+		records := history.Draw(t)
+		s := draw(t, records)
 		dir, err := os.MkdirTemp(parent, "store")
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +77,7 @@ func TestAnyArrivalOnDisk(t *testing.T) {
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
-		want := plainly(t, config, history)
+		want := plainly(t, config, records)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("(-want +got):\n%s\n%s", diff, s.Describe())
 		}
@@ -91,11 +92,17 @@ func TestAnyArrivalOnDisk(t *testing.T) {
 	})
 }
 
+// draw draws a schedule of records.
+func draw(t *rapid.T, records []event.Record) arrivals.Schedule {
+	choose := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
+	return arrivals.Draw(choose, records, arrivals.Options{Received: history.Start})
+}
+
 // plainly applies a history in order, one event at a time, in one partition.
-func plainly(t *rapid.T, config *update.Config, history []event.Record) []string {
+func plainly(t *rapid.T, config *update.Config, records []event.Record) []string {
 	store := memory.New()
 	worker := update.NewWorker(config, store)
-	for i, r := range history {
+	for i, r := range records {
 		r.Position = event.Position{Topic: arrivals.Topic, Offset: int64(i)}
 		if _, err := worker.Apply(context.Background(), []*update.Input{config.Prepare(r)}); err != nil {
 			t.Fatal(err)
@@ -123,25 +130,13 @@ type run struct {
 // apply consumes a schedule while one commit in ten fails, half of them after it was applied, and returns the profiles.
 func (r run) apply(t *rapid.T, s arrivals.Schedule) []string {
 	store := memory.New()
-	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(r.seed, 0))
-	store.SetFault(func(int, []update.Condition, []update.Write) memory.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		switch random.IntN(20) {
-		case 0:
-			return memory.FailBefore
-		case 1:
-			return memory.FailAfter
-		}
-		return memory.None
-	})
+	store.SetFault(arrivals.Faults(rand.New(rand.NewPCG(r.seed, 0))))
 	return r.applyTo(t, s, store)
 }
 
 func (r run) applyTo(t *rapid.T, s arrivals.Schedule, store update.Store) []string {
 	ctx := context.Background()
-	s.End()
+	s.End(history.Start)
 	consumers := make([][]int, r.workers)
 	for p := range s.Partitions {
 		consumers[p%r.workers] = append(consumers[p%r.workers], p)

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/braidhq/braid/io/store/postgres"
-	"github.com/braidhq/braid/testing/arrivals"
+	"github.com/braidhq/braid/testing/arrivals/history"
 	server "github.com/braidhq/braid/testing/postgres"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/update"
@@ -16,7 +16,7 @@ import (
 // The same over PostgreSQL.
 func TestAnyArrivalOnPostgres(t *testing.T) {
 	db := server.Start(t, "fsync=off")
-	config, err := arrivals.Config(identity.MoveToLatest)
+	config, err := history.Config(identity.MoveToLatest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,13 +40,13 @@ func TestAnyArrivalOnPostgres(t *testing.T) {
 			}
 			return s
 		}
-		history := arrivals.History(r)
-		s := arrivals.Draw(r, history)
+		records := history.Draw(r)
+		s := draw(r, records)
 		store := open()
 		defer store.Close()
 		how := run{config: config, workers: 2, zombie: true, seed: rapid.Uint64().Draw(r, "seed")}
 		got := how.applyTo(r, s, store)
-		want := plainly(r, config, history)
+		want := plainly(r, config, records)
 		if diff := cmp.Diff(want, got); diff != "" {
 			r.Fatalf("(-want +got):\n%s\n%s", diff, s.Describe())
 		}

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/braidhq/braid/io/store/memory"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -25,13 +27,18 @@ type Consumer struct {
 // Consume applies the partitions that own lists until the end of each.
 func (c *Consumer) Consume(ctx context.Context, s Schedule, own []int) error {
 	next := make([]int, len(s.Partitions))
+	longest := 0
+	for _, records := range s.Partitions {
+		longest = max(longest, len(records))
+	}
+	bundle := max(5, longest/20) // at most, per partition
 	worker := update.NewWorker(c.Config, c.Store)
 	failures := 0
 	for len(own) > 0 {
 		var inputs []*update.Input
 		from := slices.Clone(next)
 		for _, p := range own {
-			n := min(c.Random.IntN(6), len(s.Partitions[p])-next[p])
+			n := min(c.Random.IntN(bundle+1), len(s.Partitions[p])-next[p])
 			for _, r := range s.Partitions[p][next[p] : next[p]+n] {
 				inputs = append(inputs, c.Config.Prepare(r))
 			}
@@ -51,7 +58,7 @@ func (c *Consumer) Consume(ctx context.Context, s Schedule, own []int) error {
 			next, worker = from, update.NewWorker(c.Config, c.Store)
 		case 1: // the worker died, and its partitions go back to an offset committed some time ago
 			for _, p := range own {
-				next[p] = c.Random.IntN(next[p] + 1)
+				next[p] -= c.Random.IntN(min(next[p], 4*bundle) + 1)
 			}
 			worker = update.NewWorker(c.Config, c.Store)
 		default:
@@ -60,6 +67,22 @@ func (c *Consumer) Consume(ctx context.Context, s Schedule, own []int) error {
 		own = slices.DeleteFunc(slices.Clone(own), func(p int) bool { return next[p] == len(s.Partitions[p]) })
 	}
 	return nil
+}
+
+// Faults returns a fault that fails one commit in ten, half of them after it was applied.
+func Faults(random *rand.Rand) memory.FaultFunc {
+	var mu sync.Mutex
+	return func(int, []update.Condition, []update.Write) memory.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		switch random.IntN(20) {
+		case 0:
+			return memory.FailBefore
+		case 1:
+			return memory.FailAfter
+		}
+		return memory.None
+	}
 }
 
 // Profiles returns all profiles of a store in canonical form, sorted, as of a moment in epoch milliseconds.

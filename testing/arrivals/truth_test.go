@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/braidhq/braid/testing/arrivals"
+	"github.com/braidhq/braid/testing/arrivals/history"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -48,10 +48,10 @@ var priority = map[string]int{"user_id": 0, "email": 1, "cookie": 2}
 func keyOf(id string) string { return id[:strings.IndexByte(id, ':')] }
 
 // read reads a history and leaves retries out.
-func read(t *rapid.T, history []event.Record) []seen {
+func read(t *rapid.T, records []event.Record) []seen {
 	var all []seen
 	known := map[string]bool{}
-	for _, r := range history {
+	for _, r := range records {
 		var s seen
 		if err := json.Unmarshal(r.Value, &s); err != nil {
 			t.Fatal(err)
@@ -145,8 +145,8 @@ func persons(all []seen, policy identity.Policy) map[string]string {
 }
 
 // truth returns what the profiles must say at a moment, sorted.
-func truth(t *rapid.T, history []event.Record, policy identity.Policy, now int64) []tally {
-	all := read(t, history)
+func truth(t *rapid.T, records []event.Record, policy identity.Policy, now int64) []tally {
+	all := read(t, records)
 	person := persons(all, policy)
 	events := map[string][]seen{}
 	for _, s := range all {
@@ -255,16 +255,16 @@ func tallies(t *rapid.T, profiles []string) []tally {
 func TestProfilesAreTheTruth(t *testing.T) {
 	for _, policy := range []identity.Policy{identity.KeepFirst, identity.MoveToLatest} {
 		t.Run(string(policy), func(t *testing.T) {
-			config, err := arrivals.Config(policy)
+			config, err := history.Config(policy)
 			if err != nil {
 				t.Fatal(err)
 			}
 			rapid.Check(t, func(t *rapid.T) {
-				history := arrivals.History(t)
-				s := arrivals.Draw(t, history)
+				records := history.Draw(t)
+				s := draw(t, records)
 				seed := rapid.Uint64().Draw(t, "seed")
 				got := tallies(t, run{config: config, workers: 2, seed: seed}.apply(t, s))
-				if diff := gocmp.Diff(truth(t, history, policy, asOf), got); diff != "" {
+				if diff := gocmp.Diff(truth(t, records, policy, asOf), got); diff != "" {
 					t.Fatalf("(-truth +profiles):\n%s\n%s", diff, s.Describe())
 				}
 			})
