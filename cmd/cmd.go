@@ -136,6 +136,7 @@ Exit codes:
 			root.AddCommand(c)
 		}
 	}
+	root.AddCommand(p.workerCommand())
 	root.SetHelpCommandGroupID("look")
 	root.SetCompletionCommandGroupID("prepare")
 	return root

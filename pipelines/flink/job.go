@@ -62,6 +62,9 @@ func prepare(ctx context.Context, p *beam.Pipeline, options Options) (*jobpb.Pre
 	}
 	environment.Dependencies = nil
 	pipeline, err := graphx.Marshal(edges, &graphx.Options{Environment: environment})
+	if err == nil {
+		err = separate(pipeline)
+	}
 	if err != nil {
 		return nil, err
 	}

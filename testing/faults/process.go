@@ -17,7 +17,7 @@ import (
 	"github.com/braidhq/braid/cmd/deployment"
 )
 
-// Process is one life of "braid run" on a place.
+// Process is one life of "braid run", or of another command that stays, on a place.
 type Process struct {
 	Endpoints deployment.Endpoints // valid once Reachable or Ready returned
 
@@ -51,7 +51,13 @@ func (b *logBuffer) String() string {
 // process is shown.
 func (p *Place) Start(args ...string) *Process {
 	p.t.Helper()
-	process := &Process{t: p.t, place: p, cmd: p.command(append([]string{"run"}, args...)...), ended: make(chan struct{})}
+	return p.StartCommand(append([]string{"run"}, args...)...)
+}
+
+// StartCommand is Start for another command than run.
+func (p *Place) StartCommand(args ...string) *Process {
+	p.t.Helper()
+	process := &Process{t: p.t, place: p, cmd: p.command(args...), ended: make(chan struct{})}
 	process.cmd.Stdout, process.cmd.Stderr = &process.log, &process.log
 	if err := process.cmd.Start(); err != nil {
 		p.t.Fatal(err)
