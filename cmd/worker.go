@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ what they were at is done again.`,
 			if err != nil {
 				return err
 			}
-			o.Command = []string{program, "worker", "process"}
+			o.Command = []string{program, "worker", "process", "--log-level=" + p.logLevel, "--log-format=" + p.logFormat}
 			o.Output, o.Logger = p.stderr, p.logger
 			pool, err := flink.StartPool(o)
 			if err != nil {
@@ -60,12 +61,12 @@ func (p *program) workerProcessCommand() *cobra.Command {
 		Hidden: true,
 		Args:   arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			slog.SetDefault(p.logger.With("worker", w.ID))
 			return w.Run(c.Context(), c.InOrStdin())
 		},
 	}
 	c.Flags().StringVar(&w.ID, "id", "", "ID of the worker")
 	c.Flags().StringVar(&w.Control, "control", "", "address that bundles come from")
-	c.Flags().StringVar(&w.Logging, "logging", "", "address that the log goes to")
 	c.Flags().StringVar(&w.Provision, "provision", "", "address that says what the runner can do")
 	return c
 }

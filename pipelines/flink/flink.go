@@ -6,7 +6,7 @@
 //	this process ── Submit ──► Beam's job server ──► Flink's job manager ──► task managers
 //	                                                                             │ StartWorker, one per task manager and job
 //	worker process ◄── starts one for each ── Pool (`braid worker`) ◄────────────┘
-//	   └── control, data and logs over gRPC ──► the task manager that wanted it
+//	   └── control and data over gRPC ──► the task manager that wanted it
 //
 // # Submit
 //

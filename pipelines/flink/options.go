@@ -25,8 +25,8 @@ type Options struct {
 	Name string
 	// Parallelism is into how many subtasks each step is divided; default 1. It should be the number of partition groups.
 	Parallelism int
-	// MaxParallelism is the number of key groups of Flink, at least Parallelism; default Parallelism. Versions of Beam's runner before
-	// 2.76 leak memory in proportion to it whenever a source yields.
+	// MaxParallelism is the number of key groups of Flink, at least Parallelism; default Parallelism. Beam's older runners leak memory
+	// in proportion to it whenever a source yields.
 	MaxParallelism int
 	// WorkersPerTaskManager is how many worker processes serve the subtasks of one task manager; default 1.
 	WorkersPerTaskManager int
@@ -44,9 +44,6 @@ type Options struct {
 	// bundles itself.
 	BundleTime time.Duration
 	BundleSize int
-	// Stage lists the jars, on this machine's or the job server's disk, that the job server sends to the cluster; default all on its
-	// own classpath, which takes it many seconds. A cluster that has the runner's jars in its own classpath needs a small one only.
-	Stage []string
 	// More are options of Beam's Flink runner by their names, for example "state_backend": "rocksdb". Submit refuses a name that the
 	// job server does not know.
 	More map[string]string
@@ -113,7 +110,7 @@ func (o Options) own() map[string]*structpb.Value {
 	millis := func(d time.Duration) *structpb.Value { return text(strconv.FormatInt(d.Milliseconds(), 10)) }
 	all := map[string]*structpb.Value{
 		"runner": text("flink"), "job_name": text(o.Name), "app_name": text(o.Name), "streaming": structpb.NewBoolValue(true),
-		"experiments": list("beam_fn_api"),
+		"experiments": structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{text("beam_fn_api")}}),
 		"parallelism": number(o.Parallelism), "max_parallelism": number(o.MaxParallelism),
 		"sdk_worker_parallelism":      number(o.WorkersPerTaskManager),
 		"number_of_execution_retries": number(o.Restarts), "execution_retry_delay": millis(o.RestartDelay),
@@ -124,18 +121,7 @@ func (o Options) own() map[string]*structpb.Value {
 		all["checkpoint_timeout_millis"] = millis(o.CheckpointTimeout)
 		all["finish_bundle_before_checkpointing"] = structpb.NewBoolValue(true) // else the first one may never come about
 	}
-	if len(o.Stage) > 0 {
-		all["files_to_stage"] = list(o.Stage...)
-	}
 	return all
-}
-
-func list(texts ...string) *structpb.Value {
-	values := make([]*structpb.Value, len(texts))
-	for i, text := range texts {
-		values[i] = structpb.NewStringValue(text)
-	}
-	return structpb.NewListValue(&structpb.ListValue{Values: values})
 }
 
 // message is the form in which a job server takes options. Known are the names it has; it would ignore others without a word.

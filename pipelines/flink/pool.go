@@ -113,8 +113,7 @@ type poolServer struct {
 // StartWorker starts a worker, instead of the one that has its ID.
 func (s poolServer) StartWorker(_ context.Context, request *fnpb.StartWorkerRequest) (*fnpb.StartWorkerResponse, error) {
 	w := Worker{
-		ID: request.GetWorkerId(), Control: request.GetControlEndpoint().GetUrl(), Logging: request.GetLoggingEndpoint().GetUrl(),
-		Provision: request.GetProvisionEndpoint().GetUrl(),
+		ID: request.GetWorkerId(), Control: request.GetControlEndpoint().GetUrl(), Provision: request.GetProvisionEndpoint().GetUrl(),
 	}
 	if err := s.pool.start(w); err != nil {
 		s.pool.options.Logger.Error("worker does not start", "id", w.ID, "error", err)

@@ -9,23 +9,25 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/hooks"
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 )
 
 // Worker says for whom a worker process works: what a task manager tells the pool. Addresses are HOST:PORT.
 type Worker struct {
 	ID        string
 	Control   string // where bundles come from
-	Logging   string // where the log goes
 	Provision string // where to ask what the runner can do; empty: it can do nothing special
 }
 
 // Arguments are the flags by which the command of a pool tells its process for whom it works.
 func (w Worker) Arguments() []string {
-	return []string{"--id=" + w.ID, "--control=" + w.Control, "--logging=" + w.Logging, "--provision=" + w.Provision}
+	return []string{"--id=" + w.ID, "--control=" + w.Control, "--provision=" + w.Provision}
 }
 
 // Validate reports what is missing.
@@ -33,8 +35,8 @@ func (w Worker) Validate() error {
 	switch {
 	case w.ID == "":
 		return errors.New("flink: a worker without an ID")
-	case w.Control == "" || w.Logging == "":
-		return fmt.Errorf("flink: worker %q lacks the address of its control or logging service", w.ID)
+	case w.Control == "":
+		return fmt.Errorf("flink: worker %q lacks the address that bundles come from", w.ID)
 	}
 	return nil
 }
@@ -55,13 +57,19 @@ func (w Worker) Run(ctx context.Context, lifeline io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("flink: worker %q: what the runner can do: %w", w.ID, err)
 	}
-	if err := harness.MainWithOptions(ctx, w.Logging, w.Control, options); err != nil {
-		if gone := context.Cause(ctx); gone != nil {
-			err = gone
-		}
-		return fmt.Errorf("flink: worker %q: %w", w.ID, err)
+	// The log of a worker goes where that of the pool does, rather than to the task manager as well.
+	hooks.DisableHook(harness.DefaultRemoteLoggingHook)
+	hooks.SerializeHooksToOptions()
+	err = harness.MainWithOptions(ctx, "", w.Control, options)
+	switch gone := context.Cause(ctx); {
+	case err == nil:
+		return nil
+	case gone != nil:
+		return fmt.Errorf("flink: worker %q: %w", w.ID, gone)
+	case status.Code(err) == codes.Canceled: // by the task manager, when its job has ended
+		return nil
 	}
-	return nil
+	return fmt.Errorf("flink: worker %q: %w", w.ID, err)
 }
 
 var errPoolGone = errors.New("the pool is gone")

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/braidhq/braid/cmd/deployment"
 )
@@ -203,6 +204,12 @@ func (p *Process) Profile(ctx context.Context, key, value string) (Profile, erro
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
+}
+
+// Used returns the processor time that the process, and those it started and waited for, have used; it must have ended.
+func (p *Process) Used() time.Duration {
+	<-p.ended
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
 // Signal sends a signal.

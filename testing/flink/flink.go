@@ -38,17 +38,6 @@ type Cluster struct {
 	dir  string
 }
 
-// Options returns what Submit needs to know of the cluster.
-func (c *Cluster) Options() flink.Options {
-	stage := c.jars[0] // the cluster has all of them: one has to be named, else the job server sends them all
-	for _, jar := range c.jars {
-		if strings.HasPrefix(filepath.Base(jar), "slf4j-api-") {
-			stage = jar
-		}
-	}
-	return flink.Options{JobServer: c.Address, Stage: []string{stage}}
-}
-
 // Start starts a cluster with a number of task slots and waits until it can take jobs. Without its jars the test is skipped, or fails
 // where BRAID_REQUIRE asks for flink.
 func Start(t testing.TB, slots int) *Cluster {
@@ -101,7 +90,7 @@ var opened = []string{"java.base/java.util", "java.base/java.lang", "java.base/j
 func (c *Cluster) start(name, memory, main string, arguments ...string) *java.Program {
 	c.t.Helper()
 	// Small, and fast to start on few cores rather than fast in the end.
-	flags := []string{memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-Dorg.slf4j.simpleLogger.showDateTime=true"}
+	flags := []string{memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"}
 	for _, name := range opened {
 		flags = append(flags, "--add-opens="+name+"=ALL-UNNAMED")
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -60,10 +60,11 @@ func TestRealtime(t *testing.T) {
 	w := watch(t, place)
 	w.until(t, events*2/5)
 	killed := time.Now()
-	worker, _ := strconv.Atoi(find(t, pool, `msg="worker started".* pid=(\d+)`))
-	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil {
+	worker, err := strconv.Atoi(find(t, pool, `msg="worker started".* pid=(\d+)`))
+	if err != nil {
 		t.Fatal(err)
 	}
+	kill(t, worker)
 	left := events - w.applied()
 	w.until(t, events)
 	w.stop()
@@ -98,8 +99,22 @@ func TestRealtime(t *testing.T) {
 	flinks.TaskManager.Kill()
 	flinks.JobManager.Kill()
 	broker.Kill()
-	t.Logf("processor time: task manager %.1f s, job manager %.1f s, job server %.1f s, Kafka %.1f s", flinks.TaskManager.Used().Seconds(),
-		flinks.JobManager.Used().Seconds(), flinks.JobServer.Used().Seconds(), broker.Used().Seconds())
+	server.Down()
+	t.Logf("processor time: workers %.1f s, task manager %.1f s, job manager %.1f s, job server %.1f s, Kafka %.1f s, PostgreSQL %.1f s",
+		pool.Used().Seconds(), flinks.TaskManager.Used().Seconds(), flinks.JobManager.Used().Seconds(), flinks.JobServer.Used().Seconds(),
+		broker.Used().Seconds(), server.Used().Seconds())
+}
+
+// kill ends a process as kill -9 does.
+func kill(t *testing.T, id int) {
+	t.Helper()
+	process, err := os.FindProcess(id)
+	if err == nil {
+		err = process.Kill()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // fill sends all events, and a tick into each partition, by which what was held back until later becomes due.
@@ -157,9 +172,7 @@ func submit(t *testing.T, place *faults.Place, c *cluster.Cluster, pool string) 
 	pipelines.Realtime(s, pipelines.RealtimeConfig{
 		Segment: transforms.Segment{File: "segment.yaml", Text: string(shop.Segment)}, Name: place.Segment().Name, Kafka: d.Client(), Store: d.StoreURL(),
 	})
-	options := c.Options()
-	options.Name, options.Pool = job, pool
-	submitted, err := flink.Submit(t.Context(), p, options)
+	submitted, err := flink.Submit(t.Context(), p, flink.Options{JobServer: c.Address, Pool: pool, Name: job})
 	if err != nil {
 		t.Fatal(err)
 	}
