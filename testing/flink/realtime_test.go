@@ -244,15 +244,20 @@ func (w *watched) applied() int {
 	return w.moments[len(w.moments)-1].applied
 }
 
+// patience is how long nothing at all may be applied. Flink takes its time to get going when the machine is busy.
+const patience = 5 * time.Minute
+
 // until waits until so many records have been applied.
 func (w *watched) until(t *testing.T, n int) {
 	t.Helper()
-	faults.Await(t, "the stream", func(context.Context) error {
-		if have := w.applied(); have < n {
-			return fmt.Errorf("%d of %d are applied", have, n)
+	for have, last := w.applied(), time.Now(); have < n; time.Sleep(time.Millisecond) {
+		if now := w.applied(); now > have {
+			have, last = now, time.Now()
 		}
-		return nil
-	})
+		if time.Since(last) > patience {
+			t.Fatalf("%d of %d records are applied, and for %v it has not been one more", have, n, patience)
+		}
+	}
 }
 
 // gap is the longest time without progress, from a moment on.

@@ -38,8 +38,7 @@ func (j Jars) Dir() (string, error) {
 // them.
 func (j Jars) Require(t testing.TB) []string {
 	t.Helper()
-	_, err := exec.LookPath("java")
-	require.Component(t, "java", err == nil, "install a Java runtime, for example with apt-get install default-jre-headless")
+	Require(t)
 	dir, err := j.Dir()
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +49,13 @@ func (j Jars) Require(t testing.TB) []string {
 	}
 	require.Component(t, j.Name, len(files) > 0, "fetch its jars with: go run ./testing/java/fetch")
 	return files
+}
+
+// Require skips the test without Java, or fails it where BRAID_REQUIRE asks for java.
+func Require(t testing.TB) {
+	t.Helper()
+	_, err := exec.LookPath("java")
+	require.Component(t, "java", err == nil, "install a Java runtime, for example with apt-get install default-jre-headless")
 }
 
 // Fetch has Maven fetch the jars, unless they are there.
