@@ -237,6 +237,8 @@ func TestPool(t *testing.T) {
 	if _, err := client.StartWorker(t.Context(), r.request("3-1")); err == nil {
 		t.Error("a closed pool starts workers")
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if want := []string{"1-1", "1-1", "2-1"}; fmt.Sprint(r.provided) != fmt.Sprint(want) {
 		t.Errorf("%v asked what the runner can do, want %v", r.provided, want)
 	}
