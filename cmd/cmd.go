@@ -24,6 +24,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/braidhq/braid/cmd/extension"
+	"github.com/braidhq/braid/cmd/node"
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/strict"
 )
@@ -49,7 +50,7 @@ func WithAttribute(kind attribute.Kind) Option {
 // Main runs the command line of this process and ends it with the command's exit code. SIGINT and SIGTERM end a command gracefully, a
 // second one at once.
 func Main(options ...Option) {
-	tuneCollector()
+	node.TuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -133,6 +134,7 @@ Exit codes:
 			root.AddCommand(c)
 		}
 	}
+	root.AddCommand(p.workerCommand())
 	root.SetHelpCommandGroupID("look")
 	root.SetCompletionCommandGroupID("prepare")
 	return root

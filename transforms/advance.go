@@ -44,6 +44,7 @@ type dueFn struct {
 	namespace string
 	store     update.Store
 	woken     bool
+	next      time.Time // of the next look
 }
 
 // Setup opens the store.
@@ -96,6 +97,9 @@ func (f *dueFn) ProcessElement(ctx context.Context, rt *sdf.LockRTracker, _ []by
 	if !rt.TryClaim(look) {
 		return sdf.StopProcessing(), nil
 	}
+	if err := f.pause(ctx); err != nil {
+		return sdf.StopProcessing(), err
+	}
 	clock, err := update.StreamClock(ctx, f.store, f.namespace, f.Topic)
 	if err != nil {
 		return sdf.StopProcessing(), err
@@ -119,7 +123,22 @@ func (f *dueFn) ProcessElement(ctx context.Context, rt *sdf.LockRTracker, _ []by
 			emit(due)
 		}
 	}
+	f.next = time.Now().Add(wait)
 	return sdf.ResumeProcessingIn(wait), nil
+}
+
+// pause waits for the time of the next look: Flink takes delays below a second for none.
+func (f *dueFn) pause(ctx context.Context) error {
+	wait := time.Until(f.next)
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
 }
 
 type advanceFn struct {

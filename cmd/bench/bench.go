@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/braidhq/braid/testing/exact"
 	"github.com/braidhq/braid/testing/shop"
 	"github.com/braidhq/braid/transforms/segment"
 )
@@ -81,7 +82,7 @@ func (o Options) withDefaults() Options {
 }
 
 // ErrWrong is wrapped by the error of a run in which a profile was not what it had to be.
-var ErrWrong = errors.New("wrong profiles")
+var ErrWrong = exact.ErrWrong
 
 // Realtime measures the real-time job. The report holds what was measured up to an error.
 func Realtime(ctx context.Context, options Options) (Report, error) {

@@ -13,11 +13,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/braidhq/braid/cmd/deployment"
 )
 
-// Process is one life of "braid run" on a place.
+// Process is one life of "braid run", or of another command that stays, on a place.
 type Process struct {
 	Endpoints deployment.Endpoints // valid once Reachable or Ready returned
 
@@ -51,7 +52,13 @@ func (b *logBuffer) String() string {
 // process is shown.
 func (p *Place) Start(args ...string) *Process {
 	p.t.Helper()
-	process := &Process{t: p.t, place: p, cmd: p.command(append([]string{"run"}, args...)...), ended: make(chan struct{})}
+	return p.StartCommand(append([]string{"run"}, args...)...)
+}
+
+// StartCommand is Start for another command than run.
+func (p *Place) StartCommand(args ...string) *Process {
+	p.t.Helper()
+	process := &Process{t: p.t, place: p, cmd: p.command(args...), ended: make(chan struct{})}
 	process.cmd.Stdout, process.cmd.Stderr = &process.log, &process.log
 	if err := process.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -197,6 +204,12 @@ func (p *Process) Profile(ctx context.Context, key, value string) (Profile, erro
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
+}
+
+// Used returns the processor time that the process, and those it started and waited for, have used; it must have ended.
+func (p *Process) Used() time.Duration {
+	<-p.ended
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
 // Signal sends a signal.

@@ -35,6 +35,7 @@ type Server struct {
 	dir      string // data and socket; belongs to the account that runs the server
 	settings []string
 	stop     func()
+	used     time.Duration // by servers that have ended
 	tables   atomic.Int64
 }
 
@@ -119,6 +120,7 @@ func (s *Server) Up() {
 	s.stop = func() {
 		input.Close()
 		c.Wait()
+		s.used += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 		s.stop = func() {}
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -134,6 +136,9 @@ func (s *Server) Up() {
 
 // Down ends the server at once, as a crash would: what was not yet written to its log is lost.
 func (s *Server) Down() { s.stop() }
+
+// Used returns the processor time that the server has used until it last went down.
+func (s *Server) Used() time.Duration { return s.used }
 
 // Run runs SQL commands as User.
 func (s *Server) Run(commands string) {

@@ -1,4 +1,4 @@
-package cmd
+package node
 
 import (
 	"os"
@@ -16,8 +16,8 @@ const (
 	leastPercent = 50
 )
 
-// tuneCollector sets the percentage after each collection, unless the environment does.
-func tuneCollector() {
+// TuneCollector makes the garbage collector spare with memory or with work, whichever matters; GOGC in the environment overrides it.
+func TuneCollector() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
