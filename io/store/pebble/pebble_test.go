@@ -1,9 +1,12 @@
 package pebble_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,13 +16,14 @@ import (
 	"github.com/braidhq/braid/io/store/pebble"
 	"github.com/braidhq/braid/io/store/storetest"
 	"github.com/braidhq/braid/transforms/update"
+	"pgregory.net/rapid"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // small makes tables and logs turn over quickly.
 func small(d pebble.Durability) pebble.Options {
-	return pebble.Options{Durability: d, MemTable: 1 << 20, Cache: 1 << 20, Logger: quiet}
+	return pebble.Options{Durability: d, MemTable: 1 << 20, Cache: 1 << 20, Rows: 1 << 20, Logger: quiet}
 }
 
 func open(t testing.TB, dir string, options pebble.Options) *pebble.Store {
@@ -40,6 +44,61 @@ func TestStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is remembered of rows is what they are, however often the memory for it is used anew, whatever sizes they take.
+func TestRemembered(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir, err := os.MkdirTemp(t.TempDir(), "store")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		s := open(t, dir, pebble.Options{MemTable: 1 << 20, Cache: 1 << 20, Rows: 1 << 20, Logger: quiet})
+		defer func() {
+			if err := s.Close(); err != nil {
+				rt.Fatal(err)
+			}
+		}()
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
+		keys := make([][]byte, 40+random.IntN(200))
+		for i := range keys {
+			keys[i] = fmt.Appendf(nil, "%d", i)
+		}
+		keys[0] = bytes.Repeat([]byte{'k'}, 100_000)
+		want := make([]update.Row, len(keys))
+		for range 400 {
+			i := random.IntN(len(keys))
+			if random.IntN(3) == 0 {
+				some := random.Perm(len(keys))[:1+random.IntN(20)]
+				asked := make([][]byte, len(some))
+				for j, i := range some {
+					asked[j] = keys[i]
+				}
+				rows, err := s.Get(t.Context(), asked)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				for j, i := range some {
+					if rows[j].Version != want[i].Version || !bytes.Equal(rows[j].Value, want[i].Value) {
+						rt.Fatalf("key %d: %d bytes of version %d, want %d of %d", i, len(rows[j].Value), rows[j].Version, len(want[i].Value), want[i].Version)
+					}
+				}
+				continue
+			}
+			var value []byte
+			if random.IntN(10) > 0 {
+				value = bytes.Repeat([]byte{byte(random.Uint32())}, random.IntN([]int{30, 300, 3000, 40_000}[random.IntN(4)]))
+			}
+			v, err := s.Commit(t.Context(), []update.Condition{{Key: keys[i], Version: want[i].Version}}, []update.Write{{Key: keys[i], Value: value}})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if value == nil {
+				v = 0
+			}
+			want[i] = update.Row{Version: v, Value: value}
+		}
+	})
 }
 
 func TestURL(t *testing.T) {

@@ -105,8 +105,11 @@ func (r *recentRows) get(key []byte) (recentRow, bool) {
 	return row, ok
 }
 
-// put remembers a row, and forgets any other whose key has the same hash.
+// put remembers a row, and forgets any other whose key has the same hash. A row with a key of more than largestRow is never remembered.
 func (r *recentRows) put(key []byte, row recentRow) {
+	if len(key) > largestRow {
+		return
+	}
 	valued, value := 0, row.value
 	if value != nil {
 		valued = len(value) + 1
