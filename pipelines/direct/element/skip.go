@@ -44,6 +44,21 @@ func skipper(c *coder.Coder) (skip, error) {
 			m, err := second(b[n:])
 			return n + m, err
 		}, nil
+	case coder.Nullable:
+		value, err := skipper(c.Components[0])
+		if err != nil {
+			return nil, err
+		}
+		return func(b []byte) (int, error) {
+			switch {
+			case len(b) > 0 && b[0] == 0:
+				return 1, nil
+			case len(b) > 0 && b[0] == 1:
+				n, err := value(b[1:])
+				return 1 + n, err
+			}
+			return 0, ErrMalformed
+		}, nil
 	}
 	return decoded(c)
 }
@@ -74,7 +89,8 @@ func fixed(size int) skip {
 	}
 }
 
-// decoded skips what the SDK's decoder reads. Decoders may keep state, so no two calls share one at a time.
+// decoded skips what the SDK's decoder reads; it takes memory for as much as a length announces, so what it is given must have been
+// written here. Decoders may keep state, so no two calls share one at a time.
 func decoded(c *coder.Coder) (s skip, err error) {
 	// The SDK panics on a coder that it does not know.
 	defer func() {
