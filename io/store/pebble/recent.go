@@ -133,12 +133,13 @@ func (r *recentRows) put(key []byte, row recentRow) {
 	}
 	delete(r.old.where, hash)
 	g.where[hash] = g.used
-	at := g.memory[:g.used]
-	at = binary.LittleEndian.AppendUint32(at, uint32(len(key)))
-	at = binary.LittleEndian.AppendUint32(at, uint32(valued))
-	at = binary.LittleEndian.AppendUint32(at, uint32(room))
-	at = binary.LittleEndian.AppendUint64(at, uint64(row.version))
-	at = append(append(at, key...), value...)
+	at := g.memory[g.used : g.used+rowHeader+len(key)+room]
+	binary.LittleEndian.PutUint32(at, uint32(len(key)))
+	binary.LittleEndian.PutUint32(at[4:], uint32(valued))
+	binary.LittleEndian.PutUint32(at[8:], uint32(room))
+	binary.LittleEndian.PutUint64(at[12:], uint64(row.version))
+	copy(at[rowHeader:], key)
+	copy(at[rowHeader+len(key):], value)
 	g.used += rowHeader + len(key) + room
 }
 
