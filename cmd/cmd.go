@@ -18,15 +18,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/braidhq/braid/cmd/command"
+	"github.com/braidhq/braid/cmd/engineer"
 	"github.com/braidhq/braid/cmd/extension"
+	"github.com/braidhq/braid/cmd/newcomer"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/cmd/operator"
+	"github.com/braidhq/braid/cmd/steward"
 	"github.com/braidhq/braid/transforms/attribute"
-	"github.com/braidhq/braid/transforms/strict"
 )
 
 // Option adds something of a company's own to its binary.
@@ -72,30 +75,26 @@ func interrupt(signals <-chan os.Signal, cancel context.CancelFunc, end func()) 
 
 // Run runs one command and returns its exit code. The end of the context is the wish to end it gracefully.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, options ...Option) int {
-	p := &program{stderr: stderr}
+	p := &command.Program{Stderr: stderr}
 	for _, option := range options {
-		option(&p.extensions)
+		option(&p.Extensions)
 	}
-	if err := p.extensions.Register(); err != nil {
-		return p.exit(ctx, fmt.Errorf("this binary: %w", err))
+	if err := p.Extensions.Register(); err != nil {
+		return exit(ctx, p, fmt.Errorf("this binary: %w", err))
 	}
-	root := p.root()
+	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return p.exit(ctx, root.ExecuteContext(ctx))
+	return exit(ctx, p, root.ExecuteContext(ctx))
 }
 
-// commands lists the commands in the order of the help text, by group.
-func (p *program) commands() map[string][]*cobra.Command {
-	return map[string][]*cobra.Command{
-		"run":     {p.demoCommand(), p.runCommand(), p.benchCommand()},
-		"look":    {p.profileCommand(), p.doctorCommand(), p.versionCommand()},
-		"prepare": {p.validateCommand(), p.testCommand(), p.topicsCommand(), p.replayCommand()},
-	}
-}
+// groups lists the commands in the order of the help text, by who uses them.
+var groups = []func(*command.Program) command.Group{newcomer.Group, engineer.Group, operator.Group, steward.Group}
 
-func (p *program) root() *cobra.Command {
+func init() { cobra.EnableCommandSorting = false } // in each group as it lists them
+
+func newRoot(p *command.Program) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "braid",
 		Short: "A real-time customer data platform in one binary",
@@ -113,48 +112,26 @@ Exit codes:
   130  interrupted before it was done; a service that was told to stop and did so gracefully ends with 0`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              p.unknownCommand,
-		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:              command.Subcommands,
+		RunE:              command.Help,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
-				return usageError{c.CommandPath(), err}
+				return command.Usage(c, err)
 			}
-			return p.startLog()
+			return p.StartLog()
 		},
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c.CommandPath(), err} })
-	p.globalFlags(root)
-	all := p.commands()
-	for _, group := range []cobra.Group{{ID: "run", Title: "Run:"}, {ID: "look", Title: "Look:"}, {ID: "prepare", Title: "Prepare and repair:"}} {
-		for _, c := range all[group.ID] {
-			if !root.ContainsGroup(group.ID) {
-				root.AddGroup(&group)
-			}
-			c.GroupID = group.ID
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return command.Usage(c, err) })
+	p.Flags.AddTo(root)
+	for _, group := range groups {
+		g := group(p)
+		root.AddGroup(&cobra.Group{ID: g.Name, Title: g.Title})
+		for _, c := range g.Commands {
+			c.GroupID = g.Name
 			root.AddCommand(c)
 		}
 	}
-	root.AddCommand(p.workerCommand())
-	root.SetHelpCommandGroupID("look")
-	root.SetCompletionCommandGroupID("prepare")
+	root.SetHelpCommandGroupID("newcomer")
+	root.SetCompletionCommandGroupID("newcomer")
 	return root
-}
-
-// unknownCommand refuses arguments of a command that only has subcommands.
-func (p *program) unknownCommand(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	var names []string
-	for _, sub := range c.Commands() {
-		if !sub.Hidden {
-			names = append(names, sub.Name())
-		}
-	}
-	slices.Sort(names)
-	err := fmt.Errorf("unknown command %q", args[0])
-	if hint := strict.Suggest(args[0], names); hint != "" {
-		err = fmt.Errorf("%w (%s)", err, hint)
-	}
-	return usageError{c.CommandPath(), err}
 }

@@ -181,6 +181,30 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestWorkerPoolEnds tells a pool of workers to stop, once it is ready.
+func TestWorkerPoolEnds(t *testing.T) {
+	pool := exec.Command("braid", "worker", "--listen", "127.0.0.1:0")
+	stderr, err := pool.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if strings.Contains(lines.Text(), "worker pool is ready") {
+			if err := pool.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := pool.Wait(); err != nil || strings.Contains(text.String(), "level=ERROR") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	twice := cmd.WithEvent("tag", func(d event.Draft) ([]event.Draft, error) { return []event.Draft{d}, nil })
 	same := cmd.WithTransform("same", func(_ beam.Scope, events beam.PCollection) beam.PCollection { return events })

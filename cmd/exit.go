@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/spf13/cobra"
+	"github.com/braidhq/braid/cmd/command"
 )
 
 // Exit codes.
@@ -18,41 +18,16 @@ const (
 	ExitInterrupted   = 130 // interrupted before it was done
 )
 
-// errFailed ends a command that has already printed what is wrong.
-var errFailed = errors.New("failed")
-
-// usageError is a mistake on the command line.
-type usageError struct {
-	command string
-	err     error
-}
-
-func (e usageError) Error() string { return fmt.Sprintf("%v\nTry '%s --help'.", e.err, e.command) }
-
-func (e usageError) Unwrap() error { return e.err }
-
-// configurationError is a mistake in one of the files.
-type configurationError struct{ err error }
-
-func (e configurationError) Error() string { return e.err.Error() }
-
-func (e configurationError) Unwrap() error { return e.err }
-
-// notFoundError says that there is nothing under what was asked for.
-type notFoundError struct{ what string }
-
-func (e notFoundError) Error() string { return e.what }
-
 // exit prints the error and returns the exit code.
-func (p *program) exit(ctx context.Context, err error) int {
-	var usage usageError
-	var configuration configurationError
-	var missing notFoundError
+func exit(ctx context.Context, p *command.Program, err error) int {
+	var usage command.UsageError
+	var configuration command.ConfigurationError
+	var missing command.NotFoundError
 	code := ExitFailed
 	switch {
 	case err == nil:
 		return ExitDone
-	case errors.Is(err, errFailed):
+	case errors.Is(err, command.ErrFailed):
 		return ExitFailed
 	case errors.As(err, &usage):
 		code = ExitUsage
@@ -61,19 +36,9 @@ func (p *program) exit(ctx context.Context, err error) int {
 	case errors.As(err, &missing):
 		code = ExitNotFound
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintln(p.stderr, "braid: interrupted")
+		fmt.Fprintln(p.Stderr, "braid: interrupted")
 		return ExitInterrupted
 	}
-	fmt.Fprintf(p.stderr, "braid: %v\n", err)
+	fmt.Fprintf(p.Stderr, "braid: %v\n", err)
 	return code
-}
-
-// arguments makes a wrong number of arguments a usage error.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return usageError{c.CommandPath(), err}
-		}
-		return nil
-	}
 }

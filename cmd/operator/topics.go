@@ -1,4 +1,4 @@
-package cmd
+package operator
 
 import (
 	"context"
@@ -11,13 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/io/kafkaio"
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms/update"
 )
 
-func (p *program) topicsCommand() *cobra.Command {
+func topicsCommand(p *command.Program) *cobra.Command {
 	var create, asJSON bool
 	c := &cobra.Command{
 		Use:   "topics",
@@ -29,9 +30,9 @@ With --create those that are missing are created; existing ones are never change
   braid topics --create --config production.yaml
   braid topics --json
   braid topics accept events`,
-		Args: p.unknownCommand,
+		Args: command.Subcommands,
 		RunE: func(c *cobra.Command, _ []string) error {
-			config, s, err := p.load()
+			config, s, err := p.Load()
 			if err != nil {
 				return err
 			}
@@ -39,7 +40,7 @@ With --create those that are missing are created; existing ones are never change
 			if err != nil {
 				return err
 			}
-			report, err := p.compareTopics(c.Context(), config, specs, create)
+			report, err := compareTopics(c.Context(), p, config, specs, create)
 			if err != nil {
 				return err
 			}
@@ -57,12 +58,12 @@ With --create those that are missing are created; existing ones are never change
 	}
 	c.Flags().BoolVar(&create, "create", false, "create the topics that are missing")
 	c.Flags().BoolVar(&asJSON, "json", false, "print for programs")
-	c.AddCommand(p.acceptCommand())
+	c.AddCommand(acceptCommand(p))
 	return c
 }
 
 // compareTopics compares the plan with what is there, or makes it so.
-func (p *program) compareTopics(ctx context.Context, config *deployment.Config, specs []topics.Spec, create bool) (topics.Report, error) {
+func compareTopics(ctx context.Context, p *command.Program, config *deployment.Config, specs []topics.Spec, create bool) (topics.Report, error) {
 	if _, err := os.Stat(config.KafkaDir()); config.Kafka.Embedded != nil && !create && errors.Is(err, os.ErrNotExist) {
 		var none topics.Report // looking does not make a data directory
 		for _, spec := range specs {
@@ -70,7 +71,7 @@ func (p *program) compareTopics(ctx context.Context, config *deployment.Config, 
 		}
 		return none, nil
 	}
-	client, release, err := p.reachKafka(ctx, config)
+	client, release, err := p.ReachKafka(ctx, config)
 	if err != nil {
 		return topics.Report{}, err
 	}
@@ -86,6 +87,13 @@ func (p *program) compareTopics(ctx context.Context, config *deployment.Config, 
 	return topics.Compare(ctx, admin, specs)
 }
 
+// topicComparison is compareTopics as doctor takes it.
+func topicComparison(p *command.Program) func(context.Context, *deployment.Config, []topics.Spec, bool) (topics.Report, error) {
+	return func(ctx context.Context, config *deployment.Config, specs []topics.Spec, create bool) (topics.Report, error) {
+		return compareTopics(ctx, p, config, specs, create)
+	}
+}
+
 // administrate returns an administrator's client.
 func administrate(client kafkaio.Client) (*kadm.Client, error) {
 	options, err := client.Options()
@@ -95,7 +103,7 @@ func administrate(client kafkaio.Client) (*kadm.Client, error) {
 	return kadm.NewOptClient(append(options, kgo.DisableClientMetrics())...)
 }
 
-func (p *program) acceptCommand() *cobra.Command {
+func acceptCommand(p *command.Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "accept TOPIC",
 		Short: "Go on with a topic that was created again or lost records",
@@ -108,9 +116,9 @@ Profiles stay as they are. Stop the node first.
 
 TOPIC is a full name, or its last part, such as events.`,
 		Example: "  braid topics accept events\n  braid topics accept braid.retail.events",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    command.Arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			config, s, err := p.load()
+			config, s, err := p.Load()
 			if err != nil {
 				return err
 			}
@@ -118,11 +126,11 @@ TOPIC is a full name, or its last part, such as events.`,
 			if !strings.Contains(topic, ".") {
 				topic = topics.Name(s.Name, topics.Kind(topic))
 			}
-			store, err := openStore(c.Context(), config)
+			store, err := command.OpenStore(c.Context(), config)
 			if err != nil {
 				return err
 			}
-			n, err := p.acceptTopic(c.Context(), config, store, s.Name, topic)
+			n, err := acceptTopic(c.Context(), p, config, store, s.Name, topic)
 			if err := errors.Join(err, store.Close()); err != nil {
 				return err
 			}
@@ -136,8 +144,8 @@ TOPIC is a full name, or its last part, such as events.`,
 	}
 }
 
-func (p *program) acceptTopic(ctx context.Context, config *deployment.Config, store update.Store, segment, topic string) (int, error) {
-	client, release, err := p.reachKafka(ctx, config)
+func acceptTopic(ctx context.Context, p *command.Program, config *deployment.Config, store update.Store, segment, topic string) (int, error) {
+	client, release, err := p.ReachKafka(ctx, config)
 	if err != nil {
 		return 0, err
 	}

@@ -1,23 +1,24 @@
-package cmd
+package operator
 
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/braidhq/braid/cmd/bench"
+	"github.com/braidhq/braid/cmd/command"
+	"github.com/braidhq/braid/cmd/operator/bench"
 )
 
-func (p *program) benchCommand() *cobra.Command {
+func benchCommand(p *command.Program) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure Braid on this machine",
-		Args:  p.unknownCommand,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:  command.Subcommands,
+		RunE:  command.Help,
 	}
-	c.AddCommand(p.benchRealtimeCommand())
+	c.AddCommand(benchRealtimeCommand(p))
 	return c
 }
 
-func (p *program) benchRealtimeCommand() *cobra.Command {
+func benchRealtimeCommand(p *command.Program) *cobra.Command {
 	var o bench.Options
 	c := &cobra.Command{
 		Use:   "realtime",
@@ -26,9 +27,9 @@ func (p *program) benchRealtimeCommand() *cobra.Command {
 steady load, and with --bare how fast loops written by hand, as many, without Beam, work off the same backlog. All profiles are
 compared with what was sent; a wrong one fails the run.`,
 		Example: "  braid bench realtime\n  braid bench realtime --events 100000 --people 10000 --for 10s --bare --report report.json",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.Arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.Data, o.Out, o.Logger = p.data, c.OutOrStdout(), p.logger
+			o.Data, o.Out, o.Logger = p.Data, c.OutOrStdout(), p.Logger
 			_, err := bench.Realtime(c.Context(), o)
 			return err
 		},

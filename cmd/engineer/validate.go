@@ -1,4 +1,4 @@
-package cmd
+package engineer
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/strict"
@@ -42,8 +43,8 @@ func mistakes(err error) (out []mistake) {
 	return out
 }
 
-func (p *program) validateCommand() *cobra.Command {
-	var asJSON bool
+func validateCommand(p *command.Program) *cobra.Command {
+	var format command.Format
 	var schema string
 	c := &cobra.Command{
 		Use:   "validate [SEGMENT.YAML]",
@@ -56,18 +57,18 @@ With --schema the JSON Schema of a file is printed instead, so that editors comp
   braid validate --json
   braid validate --schema segment > segment.schema.json
   braid validate --schema braid > braid.schema.json`,
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args: command.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			if schema != "" {
 				return writeSchema(c, schema)
 			}
 			if len(args) == 1 {
-				p.segmentFile = args[0]
+				p.SegmentFile = args[0]
 			}
-			return report(c.OutOrStdout(), asJSON, p.judgeSegment(), p.judgeDeployment())
+			return report(c.OutOrStdout(), format, judgeSegment(p), judgeDeployment(p))
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print for programs")
+	format.AddTo(c)
 	c.Flags().StringVar(&schema, "schema", "", "print the JSON Schema of a file: segment or braid")
 	return c
 }
@@ -81,7 +82,7 @@ func writeSchema(c *cobra.Command, which string) error {
 	case "braid":
 		b, err = deployment.Schema()
 	default:
-		return usageError{c.CommandPath(), fmt.Errorf("--schema %q is neither segment nor braid", which)}
+		return command.Usage(c, fmt.Errorf("--schema %q is neither segment nor braid", which))
 	}
 	if err == nil {
 		_, err = c.OutOrStdout().Write(b)
@@ -89,9 +90,9 @@ func writeSchema(c *cobra.Command, which string) error {
 	return err
 }
 
-func (p *program) judgeSegment() verdict {
-	v := verdict{Kind: "segment", File: p.segmentFile}
-	s, err := p.loadSegment()
+func judgeSegment(p *command.Program) verdict {
+	v := verdict{Kind: "segment", File: p.SegmentFile}
+	s, err := p.LoadSegment()
 	if v.Mistakes, v.Valid = mistakes(err), err == nil; v.Valid {
 		v.Hash = string(s.Hash)
 		v.Summary = fmt.Sprintf("segment %s: keys: %d, tables: %d, event definitions: %d, attributes: %d",
@@ -100,11 +101,11 @@ func (p *program) judgeSegment() verdict {
 	return v
 }
 
-func (p *program) judgeDeployment() verdict {
-	v := verdict{Kind: "braid", File: p.deploymentFile()}
-	c, err := p.loadDeployment()
-	if s, segmentErr := p.loadSegment(); err == nil && segmentErr == nil {
-		err = c.CheckPrepare(s.Name, p.extensions.TransformNames())
+func judgeDeployment(p *command.Program) verdict {
+	v := verdict{Kind: "braid", File: p.DeploymentFile()}
+	c, err := p.LoadDeployment()
+	if s, segmentErr := p.LoadSegment(); err == nil && segmentErr == nil {
+		err = c.CheckPrepare(s.Name, p.Extensions.TransformNames())
 	}
 	if v.Mistakes, v.Valid = mistakes(err), err == nil; v.Valid {
 		stream := fmt.Sprintf("brokers %v", c.Kafka.Brokers)
@@ -120,34 +121,39 @@ func (p *program) judgeDeployment() verdict {
 }
 
 // report prints the verdicts and fails when a file is wrong.
-func report(w io.Writer, asJSON bool, verdicts ...verdict) error {
-	valid := true
+func report(w io.Writer, format command.Format, verdicts ...verdict) error {
+	all := judgement{Valid: true, Files: verdicts}
 	for _, v := range verdicts {
-		valid = valid && v.Valid
+		all.Valid = all.Valid && v.Valid
 	}
-	if asJSON {
-		if err := printJSON(w, struct {
-			Valid bool      `json:"valid"`
-			Files []verdict `json:"files"`
-		}{valid, verdicts}); err != nil {
-			return err
-		}
-	} else {
-		for _, v := range verdicts {
-			name := v.File
-			if name == "" {
-				name = deployment.File + " (there is none)"
-			}
-			if v.Valid {
-				fmt.Fprintf(w, "%s: ok, %s\n", name, v.Summary)
-			}
-			for _, m := range v.Mistakes {
-				fmt.Fprintln(w, m.text)
-			}
-		}
+	if err := format.Print(w, all); err != nil {
+		return err
 	}
-	if !valid {
-		return errFailed
+	if !all.Valid {
+		return command.ErrFailed
+	}
+	return nil
+}
+
+// judgement is what validate prints.
+type judgement struct {
+	Valid bool      `json:"valid"`
+	Files []verdict `json:"files"`
+}
+
+// WriteText implements command.Result.
+func (j judgement) WriteText(w io.Writer) error {
+	for _, v := range j.Files {
+		name := v.File
+		if name == "" {
+			name = deployment.File + " (there is none)"
+		}
+		if v.Valid {
+			fmt.Fprintf(w, "%s: ok, %s\n", name, v.Summary)
+		}
+		for _, m := range v.Mistakes {
+			fmt.Fprintln(w, m.text)
+		}
 	}
 	return nil
 }

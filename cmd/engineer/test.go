@@ -1,4 +1,4 @@
-package cmd
+package engineer
 
 import (
 	"context"
@@ -15,19 +15,21 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/braidhq/braid/cmd/suite"
+	"github.com/braidhq/braid/cmd/command"
+	"github.com/braidhq/braid/cmd/engineer/suite"
 	"github.com/braidhq/braid/testing/scenario"
 	"github.com/braidhq/braid/transforms/segment"
 )
 
 // testOptions are the flags of test.
 type testOptions struct {
-	match                    string
-	rewrite, verbose, asJSON bool
-	seed                     uint64
+	match            string
+	rewrite, verbose bool
+	seed             uint64
+	format           command.Format
 }
 
-func (p *program) testCommand() *cobra.Command {
+func testCommand(p *command.Program) *cobra.Command {
 	var o testOptions
 	c := &cobra.Command{
 		Use:   "test PATH...",
@@ -55,14 +57,14 @@ The whole language is described in testing/scenario/README.md, with examples bes
   braid test scenarios/ --segment segment.yaml --run cart
   braid test login.scenario --rewrite && git diff
   braid test 'scenarios/*.scenario' --json`,
-		Args: arguments(cobra.MinimumNArgs(1)),
-		RunE: func(c *cobra.Command, args []string) error { return p.test(c, args, o) },
+		Args: command.Arguments(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error { return test(p, c, args, o) },
 	}
+	o.format.AddTo(c)
 	f := c.Flags()
 	f.StringVar(&o.match, "run", "", "only scripts whose path matches this regular expression")
 	f.BoolVar(&o.rewrite, "rewrite", false, "write what is printed into the scripts, instead of comparing it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print what every line printed")
-	f.BoolVar(&o.asJSON, "json", false, "print the report for programs")
 	f.Uint64Var(&o.seed, "seed", 0, "of the random orders; printed when one of them fails (default: a new one each time)")
 	return c
 }
@@ -85,23 +87,23 @@ func directiveHelp() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func (p *program) test(c *cobra.Command, paths []string, o testOptions) error {
+func test(p *command.Program, c *cobra.Command, paths []string, o testOptions) error {
 	var match *regexp.Regexp
 	var err error
 	if o.match != "" {
 		if match, err = regexp.Compile(o.match); err != nil {
-			return usageError{c.CommandPath(), fmt.Errorf("--run: %w", err)}
+			return command.Usage(c, fmt.Errorf("--run: %w", err))
 		}
 	}
 	files, err := suite.Find(paths, match)
 	if err != nil {
-		return usageError{c.CommandPath(), err}
+		return command.Usage(c, err)
 	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
 	}
-	options := suite.Options{Files: files, Rewrite: o.rewrite, Seed: o.seed, Progress: progress(p.stderr, time.Now)}
-	if options.Segment, err = p.usualSegment(c); err != nil {
+	options := suite.Options{Files: files, Rewrite: o.rewrite, Seed: o.seed, Progress: progress(p.Stderr, time.Now)}
+	if options.Segment, err = usualSegment(p, c); err != nil {
 		return err
 	}
 	return runSuite(c.Context(), c.OutOrStdout(), options, o)
@@ -109,16 +111,16 @@ func (p *program) test(c *cobra.Command, paths []string, o testOptions) error {
 
 // usualSegment returns what finds the segment of scripts that name none: that of --segment. When the flag was not given the file need
 // not be there, and is not looked at unless a script asks for it.
-func (p *program) usualSegment(c *cobra.Command) (func() (*segment.Segment, error), error) {
+func usualSegment(p *command.Program, c *cobra.Command) (func() (*segment.Segment, error), error) {
 	if c.Flags().Changed("segment") {
-		s, err := p.loadSegment()
+		s, err := p.LoadSegment()
 		return func() (*segment.Segment, error) { return s, nil }, err
 	}
 	return sync.OnceValues(func() (*segment.Segment, error) {
-		if _, err := os.Stat(p.segmentFile); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(p.SegmentFile); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
-		return p.loadSegment()
+		return p.LoadSegment()
 	}), nil
 }
 
@@ -134,29 +136,37 @@ func runSuite(ctx context.Context, w io.Writer, options suite.Options, o testOpt
 		for _, f := range r.Failures {
 			random = random || f.Way != ""
 		}
-		if !o.asJSON {
+		if !o.format.JSON {
 			broken = errors.Join(broken, r.Text(w, o.verbose))
 		}
 	}
 	if err := errors.Join(suite.Run(ctx, options), broken); err != nil {
 		return err
 	}
-	if o.asJSON {
-		broken = printJSON(w, struct {
-			OK    bool           `json:"ok"`
-			Seed  uint64         `json:"seed"`
-			Files []suite.Report `json:"files"`
-		}{failed == 0, o.seed, all})
-	} else if failed > 0 {
-		_, broken = fmt.Fprintf(w, "%d of %d failed\n", failed, len(all))
-		if random {
-			fmt.Fprintf(w, "again in the same way: --seed %d\n", o.seed)
-		}
+	if err := o.format.Print(w, testResult{failed == 0, o.seed, all, failed, random}); err != nil || failed == 0 {
+		return err
 	}
-	if broken == nil && failed > 0 {
-		broken = errFailed
+	return command.ErrFailed
+}
+
+// testResult is what test prints; for people the reports have been printed one by one before it.
+type testResult struct {
+	OK     bool           `json:"ok"`
+	Seed   uint64         `json:"seed"`
+	Files  []suite.Report `json:"files"`
+	failed int
+	random bool // whether a random order made one fail
+}
+
+// WriteText implements command.Result.
+func (r testResult) WriteText(w io.Writer) error {
+	if r.failed > 0 {
+		fmt.Fprintf(w, "%d of %d failed\n", r.failed, len(r.Files))
 	}
-	return broken
+	if r.random {
+		fmt.Fprintf(w, "again in the same way: --seed %d\n", r.Seed)
+	}
+	return nil
 }
 
 // progress returns what tells of scripts that take long, at most once in a while.

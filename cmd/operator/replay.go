@@ -1,4 +1,4 @@
-package cmd
+package operator
 
 import (
 	"fmt"
@@ -10,15 +10,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/braidhq/braid/cmd/replay"
+	"github.com/braidhq/braid/cmd/command"
+	"github.com/braidhq/braid/cmd/operator/replay"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/strict"
 )
 
-func (p *program) replayCommand() *cobra.Command {
+func replayCommand(p *command.Program) *cobra.Command {
 	var reasons []string
 	var since string
-	var dryRun, asJSON bool
+	var dryRun bool
+	var format command.Format
 	c := &cobra.Command{
 		Use:   "replay-rejected",
 		Short: "Send rejected events again, after what rejected them was put right",
@@ -31,17 +33,17 @@ up. Events larger than 1 MiB are not kept whole, so they cannot be sent; they ar
   braid replay-rejected --reason unknown_table
   braid replay-rejected --since 24h
   braid replay-rejected --since 2026-11-20T08:00:00Z --json`,
-		Args: arguments(cobra.NoArgs),
+		Args: command.Arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := parseSince(since, time.Now())
 			if err != nil {
-				return usageError{c.CommandPath(), err}
+				return command.Usage(c, err)
 			}
-			config, s, err := p.load()
+			config, s, err := p.Load()
 			if err != nil {
 				return err
 			}
-			client, release, err := p.reachKafka(c.Context(), config)
+			client, release, err := p.ReachKafka(c.Context(), config)
 			if err != nil {
 				return err
 			}
@@ -54,16 +56,12 @@ up. Events larger than 1 MiB are not kept whole, so they cannot be sent; they ar
 			options.Progress = func(s replay.Summary) {
 				if time.Since(last) >= time.Second {
 					last = time.Now()
-					p.logger.Info("replaying", "seen", s.Seen, "of", s.Total, "sent", s.Sent)
+					p.Logger.Info("replaying", "seen", s.Seen, "of", s.Total, "sent", s.Sent)
 				}
 			}
 			summary, err := replay.Run(c.Context(), options)
-			if asJSON {
-				if printed := printJSON(c.OutOrStdout(), summary); err == nil {
-					err = printed
-				}
-			} else {
-				writeSummary(c.OutOrStdout(), summary)
+			if printed := format.Print(c.OutOrStdout(), replaySummary(summary)); err == nil {
+				err = printed
 			}
 			return err
 		},
@@ -71,7 +69,7 @@ up. Events larger than 1 MiB are not kept whole, so they cannot be sent; they ar
 	c.Flags().StringSliceVar(&reasons, "reason", nil, "only those rejected for this reason; may be repeated")
 	c.Flags().StringVar(&since, "since", "", "only those rejected since then: 24h, 7d or 2026-11-20T08:00:00Z")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "count what would be sent, and send nothing")
-	c.Flags().BoolVar(&asJSON, "json", false, "print the summary for programs")
+	format.AddTo(c)
 	return c
 }
 
@@ -89,7 +87,11 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
-func writeSummary(w io.Writer, s replay.Summary) {
+// replaySummary is what replay-rejected prints.
+type replaySummary replay.Summary
+
+// WriteText implements command.Result.
+func (s replaySummary) WriteText(w io.Writer) error {
 	verb := "sent again"
 	if s.DryRun {
 		verb = "would be sent again"
@@ -114,4 +116,5 @@ func writeSummary(w io.Writer, s replay.Summary) {
 	if len(s.Positions) > 0 {
 		fmt.Fprintf(w, "not sent: %s\n", strings.Join(s.Positions, " "))
 	}
+	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/braidhq/braid/cmd/deployment"
-	"github.com/braidhq/braid/cmd/doctor"
+	"github.com/braidhq/braid/cmd/operator/doctor"
 	"github.com/braidhq/braid/io/embedded"
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms/segment"

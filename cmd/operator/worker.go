@@ -1,4 +1,4 @@
-package cmd
+package operator
 
 import (
 	"errors"
@@ -7,11 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/pipelines/flink"
 )
 
 // workerCommand is hidden while braid has no command that submits to Flink.
-func (p *program) workerCommand() *cobra.Command {
+func workerCommand(p *command.Program) *cobra.Command {
 	var o flink.PoolOptions
 	c := &cobra.Command{
 		Use:    "worker",
@@ -21,47 +22,47 @@ func (p *program) workerCommand() *cobra.Command {
 one beside every task manager, on the address that was given when the job was submitted. It ends its workers when it ends;
 what they were at is done again.`,
 		Example: "  braid worker\n  braid worker --listen 127.0.0.1:50001",
-		Args:    arguments(cobra.NoArgs),
+		Args:    command.Arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			program, err := os.Executable()
 			if err != nil {
 				return err
 			}
-			o.Command = []string{program, "worker", "process", "--log-level=" + p.logLevel, "--log-format=" + p.logFormat}
-			o.Output, o.Logger = p.stderr, p.logger
+			o.Command = []string{program, "worker", "process", "--log-level=" + p.LogLevel, "--log-format=" + p.LogFormat}
+			o.Output, o.Logger = p.Stderr, p.Logger
 			pool, err := flink.StartPool(o)
 			if err != nil {
 				return err
 			}
 			defer pool.Close()
-			p.logger.Info("worker pool is ready", "address", pool.Address())
+			p.Logger.Info("worker pool is ready", "address", pool.Address())
 			ended := make(chan error, 1)
 			go func() { ended <- pool.Wait() }()
 			select {
 			case err := <-ended:
 				return errors.Join(errors.New("the worker pool cannot be reached any more"), err)
 			case <-c.Context().Done():
-				p.logger.Info("stopped")
+				p.Logger.Info("stopped")
 				return nil
 			}
 		},
 	}
 	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:50000", "address of the pool; port 0 takes a free one")
 	c.Flags().BoolVar(&o.BeyondLoopback, "listen-beyond-loopback", false, "permit an address that other machines reach; who reaches it can start workers")
-	c.AddCommand(p.workerProcessCommand())
+	c.AddCommand(workerProcessCommand(p))
 	return c
 }
 
 // workerProcessCommand is what the pool starts.
-func (p *program) workerProcessCommand() *cobra.Command {
+func workerProcessCommand(p *command.Program) *cobra.Command {
 	var w flink.Worker
 	c := &cobra.Command{
 		Use:    "process",
 		Short:  "Be one worker, as the pool starts it",
 		Hidden: true,
-		Args:   arguments(cobra.NoArgs),
+		Args:   command.Arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			slog.SetDefault(p.logger.With("worker", w.ID))
+			slog.SetDefault(p.Logger.With("worker", w.ID))
 			return w.Run(c.Context(), c.InOrStdin())
 		},
 	}

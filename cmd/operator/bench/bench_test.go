@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/braidhq/braid/cmd/bench"
+	"github.com/braidhq/braid/cmd/operator/bench"
 )
 
 func options(t *testing.T) bench.Options {

@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/braidhq/braid/cmd/replay"
+	"github.com/braidhq/braid/cmd/operator/replay"
 	"github.com/braidhq/braid/io/embedded"
 	"github.com/braidhq/braid/io/kafkaio"
 	"github.com/braidhq/braid/io/topics"

@@ -1,0 +1,27 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+
+	"github.com/braidhq/braid/cmd/deployment"
+	"github.com/braidhq/braid/transforms/update"
+)
+
+// OpenStore opens the store of a deployment without making a new one. The store of a running node is locked.
+func OpenStore(ctx context.Context, config *deployment.Config) (update.Store, error) {
+	u, err := url.Parse(config.StoreURL())
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if config.StoreEmbedded() {
+		if _, err := os.Stat(u.Path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no store in %s yet; 'braid run' makes it, or name another directory with --data", u.Path)
+		}
+	}
+	return update.OpenStore(ctx, u.String())
+}
