@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -74,8 +76,11 @@ func (s *stage) run(t testing.TB, store string, cond func(update.Result) bool) {
 	p, scope := beam.NewPipelineWithRoot()
 	pipelines.Realtime(scope, pipelines.RealtimeConfig{Segment: s.file, Name: s.segment.Name, Kafka: s.client, Store: store})
 	done := make(chan struct{})
+	var mu sync.Mutex // the job has several workers
 	var total update.Result
 	stop := transforms.Observe(func(a transforms.Applied) {
+		mu.Lock()
+		defer mu.Unlock()
 		total.Events += a.Result.Events
 		total.Duplicates += a.Result.Duplicates
 		for _, n := range a.Result.Rejected {
@@ -97,7 +102,9 @@ func (s *stage) run(t testing.TB, store string, cond func(update.Result) bool) {
 	select {
 	case <-done:
 	case <-time.After(2 * time.Minute):
+		mu.Lock()
 		t.Errorf("not applied in time: %+v; failing %+v", total, engine.Failing())
+		mu.Unlock()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -110,19 +117,19 @@ func (s *stage) run(t testing.TB, store string, cond func(update.Result) bool) {
 func TestRealtimeAppliesEveryEventOnce(t *testing.T) {
 	s := newStage(t)
 	people := shop.NewPeople(shop.PeopleOptions{People: 200, Seed: 1})
-	const url = "memory:realtime-test"
+	name := "realtime-" + uuid.NewString() // stores in memory live as long as the process, also under -count
 	for round := range 2 {
 		var events []shop.Event
 		for e := range people.Events(3000) {
 			events = append(events, e)
 		}
 		s.send(t, events...)
-		s.run(t, url, func(r update.Result) bool { return r.Events >= 3000 })
+		s.run(t, "memory:"+name, func(r update.Result) bool { return r.Events >= 3000 })
 		if t.Failed() {
 			t.Fatalf("round %d", round)
 		}
 	}
-	reader := update.NewReader(s.segment.Config(), memory.Named("realtime-test"))
+	reader := update.NewReader(s.segment.Config(), memory.Named(name))
 	for want := range people.Totals() {
 		doc, err := reader.Find(context.Background(), want.Key, want.Value)
 		if err != nil || doc == nil {
