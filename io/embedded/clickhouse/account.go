@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -24,45 +23,38 @@ const (
 )
 
 const (
-	accountsFile = "accounts.json"
-	usersFile    = "users.xml"
-	configFile   = "config.xml"
+	usersFile  = "users.xml"
+	configFile = "config.xml"
 )
 
 // account is a user with a password.
-type account struct {
-	Name     string `json:"name"`
-	Password string `json:"password"`
-}
+type account struct{ name, password string }
 
-// accounts are kept in the directory, readable by its owner only.
-type accounts struct {
-	Braid   account `json:"braid"`
-	Analyst account `json:"analyst"`
-}
+// accounts are the users that come in from outside.
+type accounts struct{ braid, analyst account }
 
-// loadAccounts reads the accounts of a directory, or makes them.
-func loadAccounts(path string) (accounts, error) {
-	var a accounts
-	data, err := os.ReadFile(path)
-	if err == nil {
-		if err := json.Unmarshal(data, &a); err != nil || a.Braid.Password == "" || a.Analyst.Password == "" {
-			return accounts{}, fmt.Errorf("embedded ClickHouse: %s is damaged; remove it, and new passwords are made", path)
+// loadAccounts reads the passwords of a directory, or makes them. Each lies in a file that its owner alone may read.
+func loadAccounts(dir string) (a accounts, err error) {
+	for name, to := range map[string]*account{UserBraid: &a.braid, UserAnalyst: &a.analyst} {
+		to.name = name
+		path := PasswordFile(dir, name)
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			data = []byte(rand.Text())
+			err = writeFile(path, data)
 		}
-		return a, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return accounts{}, fmt.Errorf("embedded ClickHouse: %w", err)
-	}
-	a = accounts{Braid: account{UserBraid, rand.Text()}, Analyst: account{UserAnalyst, rand.Text()}}
-	if data, err = json.Marshal(a); err == nil {
-		err = writeFile(path, data)
-	}
-	if err != nil {
-		return accounts{}, fmt.Errorf("embedded ClickHouse: %w", err)
+		if err != nil {
+			return accounts{}, fmt.Errorf("embedded ClickHouse: %w", err)
+		}
+		if to.password = strings.TrimSpace(string(data)); to.password == "" {
+			return accounts{}, fmt.Errorf("embedded ClickHouse: %s is empty; remove it, and a new password is made", path)
+		}
 	}
 	return a, nil
 }
+
+// PasswordFile returns the file that holds the password of a user of the server in a directory.
+func PasswordFile(dir, user string) string { return filepath.Join(dir, user+".password") }
 
 // writeFile writes a file that only its owner may read, whole or not at all.
 func writeFile(path string, data []byte) error {
@@ -109,11 +101,11 @@ func usersXML(a accounts) string {
 	}
 	return "<clickhouse><users>" +
 		user("default", "", "default", "SYSTEM ON *.*", "READ ON FILE", "FILE ON *.*", "CREATE TEMPORARY TABLE ON *.*") +
-		user(a.Braid.Name, a.Braid.Password, "default",
+		user(a.braid.name, a.braid.password, "default",
 			"SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, DROP DATABASE, DROP TABLE, DROP VIEW, DROP DICTIONARY, TRUNCATE, OPTIMIZE, SHOW, dictGet ON "+all,
 			"TABLE ENGINE ON MergeTree", "TABLE ENGINE ON ReplacingMergeTree", "TABLE ENGINE ON AggregatingMergeTree", "TABLE ENGINE ON SummingMergeTree", "TABLE ENGINE ON Memory",
 			"CREATE TEMPORARY TABLE ON *.*", "SELECT ON system.*", "KILL QUERY ON *.*") +
-		user(a.Analyst.Name, a.Analyst.Password, "analyst", "SELECT, SHOW, dictGet ON "+all) +
+		user(a.analyst.name, a.analyst.password, "analyst", "SELECT, SHOW, dictGet ON "+all) +
 		"</users><profiles><default><max_execution_time>0</max_execution_time></default>" +
 		"<analyst><readonly>2</readonly><max_execution_time>300</max_execution_time></analyst></profiles><quotas><default/></quotas></clickhouse>"
 }

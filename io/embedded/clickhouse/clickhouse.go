@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -114,7 +115,7 @@ func Start(ctx context.Context, options Options) (_ *Server, err error) {
 			lock.Release()
 		}
 	}()
-	if s.accounts, err = loadAccounts(filepath.Join(options.Dir, accountsFile)); err != nil {
+	if s.accounts, err = loadAccounts(options.Dir); err != nil {
 		return nil, err
 	}
 	if err := s.configure(); err != nil {
@@ -134,7 +135,7 @@ func (s *Server) launch(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded ClickHouse in %s: %w", s.options.Dir, err)
 	}
-	conn, err := clickhouse.Open(s.clientOptions(s.accounts.Braid, c.port))
+	conn, err := clickhouse.Open(s.clientOptions(s.accounts.braid, c.port))
 	if err == nil {
 		err = conn.Ping(ctx)
 		conn.Close()
@@ -204,18 +205,25 @@ func (s *Server) Process() int {
 
 // Client returns how UserBraid connects.
 func (s *Server) Client() *clickhouse.Options {
-	return s.clientOptions(s.accounts.Braid, s.options.Port)
+	return s.clientOptions(s.accounts.braid, s.options.Port)
+}
+
+// URL returns where a user reaches a database of the server, as package clickhouseio reads it: the password stays in its file.
+func (s *Server) URL(user, database string) string {
+	u := url.URL{Scheme: "clickhouse", User: url.User(user), Host: s.Address(), Path: "/" + database}
+	u.RawQuery = url.Values{"password_file": {PasswordFile(s.options.Dir, user)}}.Encode()
+	return u.String()
 }
 
 // AnalystClient returns how UserAnalyst connects.
 func (s *Server) AnalystClient() *clickhouse.Options {
-	return s.clientOptions(s.accounts.Analyst, s.options.Port)
+	return s.clientOptions(s.accounts.analyst, s.options.Port)
 }
 
 func (s *Server) clientOptions(a account, port int) *clickhouse.Options {
 	return &clickhouse.Options{
 		Addr: []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(port))},
-		Auth: clickhouse.Auth{Username: a.Name, Password: a.Password},
+		Auth: clickhouse.Auth{Username: a.name, Password: a.password},
 	}
 }
 
