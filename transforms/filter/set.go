@@ -32,6 +32,7 @@ func (e *DefinitionError) Unwrap() error { return e.Err }
 
 // Set is a list of definitions, compiled and indexed by table. It is safe for concurrent use.
 type Set struct {
+	names    []string
 	programs []*Program // nil when there is no expression
 	tables   map[string][]int
 	failed   func(definition int, err error)
@@ -39,9 +40,10 @@ type Set struct {
 
 // NewSet compiles definitions. The error joins a *DefinitionError for each one that is wrong.
 func NewSet(definitions []Definition) (*Set, error) {
-	s := &Set{programs: make([]*Program, len(definitions)), tables: map[string][]int{}}
+	s := &Set{names: make([]string, len(definitions)), programs: make([]*Program, len(definitions)), tables: map[string][]int{}}
 	var errs []error
 	for i, d := range definitions {
+		s.names[i] = d.Name
 		s.tables[d.Table] = append(s.tables[d.Table], i)
 		if d.Where == "" {
 			continue
@@ -58,6 +60,9 @@ func NewSet(definitions []Definition) (*Set, error) {
 	}
 	return s, nil
 }
+
+// Name returns the name of a definition by its index.
+func (s *Set) Name(definition int) string { return s.names[definition] }
 
 // OnError has report called, possibly by several goroutines at once, whenever a definition cannot be evaluated for an event for
 // another reason than a missing field. It must be called before the first Match.
