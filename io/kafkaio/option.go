@@ -60,7 +60,7 @@ func MaxRecords(n int) ReadOption { return func(c *readConfig) { c.MaxRecords = 
 func MaxDelay(d time.Duration) ReadOption { return func(c *readConfig) { c.MaxDelay = d } }
 
 // PollWait is how long an idle bundle blocks for a first record; it is also the longest time between two bundles, and
-// so the heartbeat of the stage. Default 100 ms.
+// so the heartbeat of the stage. Default 200 ms.
 func PollWait(d time.Duration) ReadOption { return func(c *readConfig) { c.PollWait = d } }
 
 // ResumeDelay asks the runner to wait between bundles when there was nothing to read. Default 0.
@@ -85,7 +85,7 @@ func FetchBytes(all, partition int32) ReadOption {
 
 func newReadConfig(client Client, topics []string, opts []ReadOption) (readConfig, error) {
 	c := readConfig{
-		Client: client, Topics: topics, Groups: 1, MaxRecords: 2000, MaxDelay: 5 * time.Millisecond, PollWait: 100 * time.Millisecond,
+		Client: client, Topics: topics, Groups: 1, MaxRecords: 2000, MaxDelay: 5 * time.Millisecond, PollWait: 200 * time.Millisecond,
 		CommitEvery: 200 * time.Millisecond, Refresh: 5 * time.Second, OutOfOrder: 5 * time.Second, IdleClose: time.Minute,
 		FetchBytes: 4 << 20, FetchPartByte: 1 << 20, Fallback: Earliest(),
 	}

@@ -150,6 +150,19 @@ type writeFn struct {
 	cl     *kgo.Client
 	bundle *bundle
 	done   func(*kgo.Record, error) // of the bundle
+	slab   []kgo.Record             // records not used yet: one allocation for several
+}
+
+// slabRecords live as long as the last of them is under way.
+const slabRecords = 32
+
+func (f *writeFn) record() *kgo.Record {
+	if len(f.slab) == 0 {
+		f.slab = make([]kgo.Record, slabRecords)
+	}
+	r := &f.slab[0]
+	f.slab = f.slab[1:]
+	return r
 }
 
 // Setup joins the process's producer for this configuration.
@@ -184,7 +197,8 @@ func (f *writeFn) ProcessElement(ctx context.Context, et beam.EventTime, m Messa
 	if b.failed.Load() {
 		return b.fault(ctx)
 	}
-	r := &kgo.Record{Topic: m.Topic, Key: m.Key, Value: m.Value, Context: ctx}
+	r := f.record()
+	r.Topic, r.Key, r.Value, r.Context = m.Topic, m.Key, m.Value, ctx
 	if m.Timestamp != 0 {
 		r.Timestamp = time.UnixMilli(m.Timestamp)
 	}

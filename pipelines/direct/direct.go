@@ -79,12 +79,17 @@ import (
 	"github.com/braidhq/braid/pipelines/direct/program"
 )
 
-// Name is the name under which the runner is registered with Beam, for beam.Run and the --runner flag of beamx.
+// Name is the name under which the runner is registered with Beam, for beam.Run and the --runner flag of beamx. A job that is run so
+// tries a bundle four times.
 const Name = "braid-direct"
+
+// runAttempts is how often beam.Run tries a bundle: who calls it cannot look at a job that fails, so it ends, as with other runners.
+const runAttempts = 4
 
 func init() {
 	beam.RegisterRunner(Name, func(ctx context.Context, p *beam.Pipeline) (beam.PipelineResult, error) {
-		return Run(ctx, p, Options{})
+		beam.PipelineOptions.LoadOptionsFromFlags(nil) // DoFns ask for them
+		return Run(ctx, p, Options{MaxAttempts: runAttempts})
 	})
 }
 

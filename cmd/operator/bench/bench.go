@@ -89,7 +89,7 @@ func Realtime(ctx context.Context, options Options) (Report, error) {
 	if err := options.Validate(); err != nil {
 		return Report{}, err
 	}
-	r := &run{Options: options.withDefaults(), report: Report{Machine: thisMachine()}}
+	r := &run{Options: options.withDefaults(), report: Report{Machine: ThisMachine()}}
 	err := r.run(ctx)
 	if err != nil {
 		return r.report, fmt.Errorf("bench: %w", err)

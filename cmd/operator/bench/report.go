@@ -29,7 +29,7 @@ type Machine struct {
 	Load  float64 `json:"load,omitempty"` // runnable processes before the run, by the system's average over a minute
 }
 
-func thisMachine() Machine {
+func ThisMachine() Machine {
 	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.GOMAXPROCS(0), CPU: cpuName(), Go: runtime.Version(), Load: loadAverage(),
 	}
