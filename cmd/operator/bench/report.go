@@ -29,6 +29,7 @@ type Machine struct {
 	Load  float64 `json:"load,omitempty"` // runnable processes before the run, by the system's average over a minute
 }
 
+// ThisMachine returns where this process runs.
 func ThisMachine() Machine {
 	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.GOMAXPROCS(0), CPU: cpuName(), Go: runtime.Version(), Load: loadAverage(),
