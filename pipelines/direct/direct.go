@@ -65,7 +65,7 @@
 //     succeeded, though its FinishBundle may have been called with only a part of the input read.
 //   - A source should yield (return a process continuation) after some milliseconds or records: its outputs become visible,
 //     and a drain can reach it, only between bundles.
-//   - Errors that implement Permanent() bool and return true end the job at once; others are retried.
+//   - Errors that implement Permanent() bool and return true end the job at once, or have the element set aside; others are retried.
 package direct
 
 import (
@@ -116,6 +116,11 @@ type Options struct {
 	MaxBackoff time.Duration
 	// MaxAttempts is how often a bundle is tried before the job fails with a *BundleError. Default: 0, for ever.
 	MaxAttempts int
+	// SetAside, if set, is called with each element that its stage cannot process, from any goroutine, and the job goes on without
+	// it instead of failing: a bundle that failed MaxAttempts times, or for good, is cut into halves until what fails is alone. The
+	// call comes before the element is let go of, and again if the process ends in between. A source and what is fused behind
+	// it has no elements of its own, so the job fails there.
+	SetAside func(Poison)
 	// OnFailure, if set, is called after each failed try of a bundle, from the goroutine that runs it.
 	OnFailure func(Failure)
 }

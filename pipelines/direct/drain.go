@@ -52,7 +52,10 @@ func (e *Engine) isDraining() bool {
 // restriction is then closed, or if the job has ended. The instance for it serves only once: truncation needs neither Setup
 // nor anything else that lives longer.
 func (s *stage) truncate(r item) (item, bool) {
-	inst, b := s.attempt(nil, s.spec.Truncate, []block{r.block})
+	inst, b, end := s.attempt(nil, s.spec.Truncate, []block{r.block})
+	if end != nil {
+		s.e.cancel(end)
+	}
 	if inst != nil {
 		inst.teardown()
 	}

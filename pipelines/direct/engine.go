@@ -264,7 +264,9 @@ func (e *Engine) commit(s *stage, b *bundle, c commit) bool {
 	if !e.publish(s, b, c, urgent) {
 		return false
 	}
-	e.totals.add(b.store, e.names) // the caller's goroutine is still counted, so Wait cannot miss it
+	if b.store != nil { // else nothing ran: all of it was set aside, or taken apart
+		e.totals.add(b.store, e.names) // the caller's goroutine is still counted, so Wait cannot miss it
+	}
 	return true
 }
 

@@ -22,7 +22,11 @@ func (s *stage) restriction(inst *instance, r item) *instance {
 			truncated = true // once: what is left was wanted
 		}
 		var b *bundle
-		if inst, b = s.attempt(inst, s.spec.Descriptor, []block{r.block}); b == nil {
+		var end *BundleError
+		if inst, b, end = s.attempt(inst, s.spec.Descriptor, []block{r.block}); end != nil {
+			e.cancel(end) // a restriction cannot be left out: what it stands for would be lost
+		}
+		if b == nil {
 			return inst
 		}
 		// Bundles hold one restriction with one window, so this is one residual or none. Should the executor ever return

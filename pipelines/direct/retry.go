@@ -60,11 +60,19 @@ func (e *Engine) Failing() []Failure {
 }
 
 // attempt runs a bundle until it succeeds, and returns it with the instance that ran it. It returns a nil bundle when the job
-// has ended. An instance whose bundle failed is torn down; the next try has a new one.
-func (s *stage) attempt(inst *instance, desc *fnpb.ProcessBundleDescriptor, in []block) (*instance, *bundle) {
+// has ended or, with the reason, when there shall be no other try. An instance whose bundle failed is torn down; the next try has a
+// new one.
+func (s *stage) attempt(inst *instance, desc *fnpb.ProcessBundleDescriptor, in []block) (*instance, *bundle, *BundleError) {
 	e := s.e
 	var f *Failure
 	var pause *backoff.ExponentialBackOff
+	defer func() {
+		if f != nil {
+			e.mu.Lock()
+			delete(e.failing, f)
+			e.mu.Unlock()
+		}
+	}()
 	for e.ctx.Err() == nil {
 		b := s.newBundle(desc, in)
 		err := error(nil)
@@ -75,12 +83,7 @@ func (s *stage) attempt(inst *instance, desc *fnpb.ProcessBundleDescriptor, in [
 			err = inst.run(b)
 		}
 		if err == nil {
-			if f != nil {
-				e.mu.Lock()
-				delete(e.failing, f)
-				e.mu.Unlock()
-			}
-			return inst, b
+			return inst, b, nil
 		}
 		if inst != nil {
 			inst.teardown()
@@ -95,18 +98,18 @@ func (s *stage) attempt(inst *instance, desc *fnpb.ProcessBundleDescriptor, in [
 			pause.InitialInterval, pause.MaxInterval = e.opts.Backoff, e.opts.MaxBackoff
 			pause.Reset()
 		}
-		if !s.failed(f, err, min(pause.NextBackOff(), e.opts.MaxBackoff)) {
-			break
+		if end := s.failed(f, err, min(pause.NextBackOff(), e.opts.MaxBackoff)); end != nil {
+			return nil, nil, end
 		}
 		t := time.NewTimer(time.Until(f.Next))
 		wait(e, t)
 		t.Stop()
 	}
-	return inst, nil
+	return inst, nil, nil
 }
 
-// failed records a failed try. It ends the job and returns false if there shall be no other.
-func (s *stage) failed(f *Failure, err error, pause time.Duration) bool {
+// failed records a failed try. It returns an error if there shall be no other.
+func (s *stage) failed(f *Failure, err error, pause time.Duration) *BundleError {
 	e := s.e
 	id, cause := origin(err)
 	step := e.names[id]
@@ -125,10 +128,9 @@ func (s *stage) failed(f *Failure, err error, pause time.Duration) bool {
 	}
 	var p interface{ Permanent() bool }
 	if errors.As(cause, &p) && p.Permanent() || e.opts.MaxAttempts > 0 && seen.Attempts >= e.opts.MaxAttempts {
-		e.cancel(&BundleError{Step: step, Attempts: seen.Attempts, Err: cause})
-		return false
+		return &BundleError{Step: step, Attempts: seen.Attempts, Err: cause}
 	}
-	return true
+	return nil
 }
 
 // origin takes the error of a plan apart: the transform whose DoFn returned it, if known, and what it returned. The SDK's

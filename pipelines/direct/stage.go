@@ -138,8 +138,15 @@ func (s *stage) bundle(inst *instance, in []item) *instance {
 	for i := range in {
 		blocks[i], holds[i] = in[i].block, in[i].hold
 	}
-	inst, b := s.attempt(inst, s.spec.Descriptor, blocks)
-	if b != nil {
+	inst, b, end := s.attempt(inst, s.spec.Descriptor, blocks)
+	switch {
+	case end != nil && s.e.opts.SetAside != nil && s.spec.Elements != nil:
+		if inst = s.sieve(blocks, end); s.e.ctx.Err() == nil {
+			s.e.commit(s, &bundle{}, commit{done: holds})
+		}
+	case end != nil:
+		s.e.cancel(end)
+	case b != nil:
 		s.e.commit(s, b, commit{done: holds})
 	}
 	return inst

@@ -72,7 +72,7 @@ type Stage struct {
 	Yields  bool     // the splittable DoFn can return a process continuation
 	Sides   []Side   // side inputs of its first step
 
-	Elements  *element.Reader // of the input, if there are side inputs
+	Elements  *element.Reader // of the input of an ordinary stage; may be nil if there are no side inputs
 	Windowing Windowing       // of the input, if there are side inputs
 
 	Descriptor *fnpb.ProcessBundleDescriptor

@@ -149,6 +149,9 @@ func (tr *translation) begin(id string, t *pipepb.PTransform) (*Stage, error) {
 			return nil, fmt.Errorf("direct: step %q: %w", tr.prog.Names[id], err)
 		}
 	}
+	if s.Elements == nil && s.Process == "" {
+		s.Elements, _, _ = tr.collection(in) // without it nothing can be set aside
+	}
 	return s, nil
 }
 
