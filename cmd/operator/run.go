@@ -18,7 +18,8 @@ import (
 const stopTimeout = time.Minute
 
 func runCommand(p *command.Program) *cobra.Command {
-	return &cobra.Command{
+	var runner string
+	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the pipelines and the HTTP API until told to stop",
 		Long: `Run starts all that the two files name, by default everything in this process, and works until SIGINT or SIGTERM:
@@ -31,6 +32,9 @@ GET  /healthz, /readyz, /metrics  for operators`,
 		Example: "  braid run\n  braid run --segment retail.yaml --config braid.yaml --log-format json",
 		Args:    command.Arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if runner != string(deployment.RunnerDirect) {
+				return command.Usage(c, fmt.Errorf("--runner %q: there is direct, which runs the pipelines in this process", runner))
+			}
 			d, s, err := p.Load()
 			if err != nil {
 				return err
@@ -41,6 +45,8 @@ GET  /healthz, /readyz, /metrics  for operators`,
 			return runNode(c.Context(), p, d, s)
 		},
 	}
+	c.Flags().StringVar(&runner, "runner", string(deployment.RunnerDirect), "what runs the pipelines")
+	return c
 }
 
 func runNode(ctx context.Context, p *command.Program, d *deployment.Config, s *segment.Segment) error {
