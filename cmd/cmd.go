@@ -22,6 +22,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/braidhq/braid/cmd/analyst"
 	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/cmd/engineer"
 	"github.com/braidhq/braid/cmd/extension"
@@ -29,6 +30,7 @@ import (
 	"github.com/braidhq/braid/cmd/node"
 	"github.com/braidhq/braid/cmd/operator"
 	"github.com/braidhq/braid/cmd/steward"
+	"github.com/braidhq/braid/io/embedded/clickhouse"
 	"github.com/braidhq/braid/transforms/attribute"
 )
 
@@ -53,6 +55,7 @@ func WithAttribute(kind attribute.Kind) Option {
 // Main runs the command line of this process and ends it with the command's exit code. SIGINT and SIGTERM end a command gracefully, a
 // second one at once.
 func Main(options ...Option) {
+	clickhouse.Host() // this process may be the child that holds the embedded ClickHouse
 	node.TuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -90,7 +93,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, options .
 }
 
 // groups lists the commands in the order of the help text, by who uses them.
-var groups = []func(*command.Program) command.Group{newcomer.Group, engineer.Group, operator.Group, steward.Group}
+var groups = []func(*command.Program) command.Group{newcomer.Group, engineer.Group, operator.Group, steward.Group, analyst.Group}
 
 func init() { cobra.EnableCommandSorting = false } // in each group as it lists them
 

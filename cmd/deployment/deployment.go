@@ -31,6 +31,8 @@ type Config struct {
 	// Store holds the real-time state: pebble:, postgres://..., memory:NAME or another registered URL; default pebble:, which lies
 	// under Data and is as durable as the embedded broker. See StoreURL.
 	Store string `yaml:"store" json:"store,omitempty" jsonschema:"default=pebble:,description=Where real-time state is kept: 'pebble:' (under the data directory)\\, 'pebble:DIRECTORY?durability=fsync&memtable=64MiB&cache=128MiB'\\, 'postgres://USER@HOST/DATABASE?sslmode=verify-full&table=braid&password=${VARIABLE}' or 'memory:NAME'."`
+	// ClickHouse is where the stream is archived for analysts: off, embedded (a server as a child of this process), or a URL; default off.
+	ClickHouse string `yaml:"clickhouse" json:"clickhouse,omitempty" jsonschema:"default=off,description=Where the stream is archived for analysts: off\\, embedded (a server as a child of this process; its library is fetched once) or 'clickhouse://USER@HOST:9440?secure=true&password=${VARIABLE}'."`
 	// Prepare says what the prepare job reads; default nothing.
 	Prepare Prepare `yaml:"prepare" json:"prepare,omitzero" jsonschema:"description=The prepare job: records of raw topics become events."`
 	// Epochs says how the stream is cut.
@@ -46,7 +48,7 @@ type Epochs struct {
 // Default returns what runs without a file.
 func Default() *Config {
 	return &Config{
-		Data: "./braid-data", Listen: "127.0.0.1:8080", Kafka: defaultKafka(), Runner: defaultRunner(), Store: "pebble:",
+		Data: "./braid-data", Listen: "127.0.0.1:8080", Kafka: defaultKafka(), Runner: defaultRunner(), Store: "pebble:", ClickHouse: ClickHouseOff,
 		Epochs: Epochs{Interval: strict.Duration(time.Minute)},
 	}
 }

@@ -16,6 +16,8 @@ type Endpoints struct {
 	Segment string   `json:"segment"`         // name
 	HTTP    string   `json:"http"`            // HOST:PORT
 	Kafka   []string `json:"kafka,omitempty"` // brokers, HOST:PORT
+	// ClickHouse is where analysts reach the segment's tables, if it is embedded: a URL without the password.
+	ClickHouse string `json:"clickhouse,omitempty"`
 }
 
 func (c *Config) endpointsFile() string { return filepath.Join(c.Data, "endpoints.json") }

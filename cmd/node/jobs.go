@@ -37,33 +37,36 @@ func (n *Node) startJobs(context.Context) error {
 		Segment: file, Name: n.options.Segment.Name, Kafka: n.client, Store: d.StoreURL(),
 		Workers: d.Runner.Workers, MaxRecords: d.Runner.MaxRecords, MaxDelay: time.Duration(d.Runner.MaxDelay),
 	}
-	if err := n.startJob("realtime", func(s beam.Scope) { pipelines.Realtime(s, realtime) }); err != nil || len(d.Prepare.Topics) == 0 {
+	if err := n.startJob(job{name: "realtime"}, func(s beam.Scope) { pipelines.Realtime(s, realtime) }); err != nil {
+		return err
+	}
+	if err := n.startArchive(file); err != nil || len(d.Prepare.Topics) == 0 {
 		return err
 	}
 	prepare := pipelines.PrepareConfig{Segment: file, Name: n.options.Segment.Name, Kafka: n.client, Topics: d.RawTopics()}
 	for _, t := range n.options.Extensions.Transforms {
 		prepare.Transforms = append(prepare.Transforms, pipelines.Transform{Name: t.Name, Apply: t.Func})
 	}
-	return n.startJob("prepare", func(s beam.Scope) { pipelines.Prepare(s, prepare) })
+	return n.startJob(job{name: "prepare"}, func(s beam.Scope) { pipelines.Prepare(s, prepare) })
 }
 
-func (n *Node) startJob(name string, build func(beam.Scope)) error {
+func (n *Node) startJob(j job, build func(beam.Scope)) (err error) {
 	p, s := beam.NewPipelineWithRoot()
 	build(s)
-	engine, err := direct.Start(context.Background(), p, direct.Options{OnFailure: func(f direct.Failure) {
+	j.engine, err = direct.Start(context.Background(), p, direct.Options{OnFailure: func(f direct.Failure) {
 		if permanent(f.Err) {
-			n.options.Logger.Error("bundle failed for good", "job", name, "step", f.Step, "error", n.advise(f.Err))
+			n.options.Logger.Error("bundle failed for good", "job", j.name, "step", f.Step, "error", n.advise(f.Err))
 			return
 		}
-		n.options.Logger.Warn("bundle failed, it will be tried again", "job", name, "step", f.Step, "attempts", f.Attempts,
+		n.options.Logger.Warn("bundle failed, it will be tried again", "job", j.name, "step", f.Step, "attempts", f.Attempts,
 			"since", f.Since, "next", f.Next, "error", n.advise(f.Err))
 	}})
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", j.name, err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.jobs = append(n.jobs, job{name: name, engine: engine})
+	n.jobs = append(n.jobs, j)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/extension"
+	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/embedded"
 	"github.com/braidhq/braid/io/epochs"
 	"github.com/braidhq/braid/io/kafkaio"
@@ -54,6 +55,8 @@ type Node struct {
 	broker   *embedded.Broker
 	admin    *kgo.Client
 	producer *kgo.Client
+	archive  clickhouseio.Client // the segment's database; without a URL: nothing is archived
+	analyst  string              // URL for analysts, of an embedded server
 	store    update.Store
 	reader   *update.Reader
 	mu       sync.Mutex // guards jobs
@@ -72,6 +75,7 @@ type Node struct {
 type job struct {
 	name   string
 	engine *direct.Engine
+	behind bool // answers do not wait for it: it may fail while the node is ready
 }
 
 // Start brings a node up. The context bounds the start only; Stop ends the node.
@@ -92,7 +96,7 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		n.checkPrepare, n.startBroker, n.openStore, n.ensureTopics, n.checkStream, n.alignOffsets, n.startFigures, n.startParts, n.startUnheld, n.publish,
+		n.checkPrepare, n.startBroker, n.openStore, n.ensureTopics, n.checkStream, n.alignOffsets, n.openArchive, n.startFigures, n.startParts, n.startUnheld, n.publish,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -241,7 +245,7 @@ func (n *Node) Release(ctx context.Context) error { return n.startJobs(ctx) }
 // publish leaves word in the data directory where the node can be reached.
 func (n *Node) publish(context.Context) error {
 	withdraw, err := n.options.Deployment.Publish(deployment.Endpoints{
-		Process: os.Getpid(), Segment: n.options.Segment.Name, HTTP: n.server.Address(), Kafka: n.client.Brokers,
+		Process: os.Getpid(), Segment: n.options.Segment.Name, HTTP: n.server.Address(), Kafka: n.client.Brokers, ClickHouse: n.analyst,
 	})
 	if err != nil {
 		return err
@@ -262,7 +266,12 @@ func (n *Node) Wait() error {
 	failed := make(chan error, len(jobs))
 	for _, j := range jobs {
 		go func() {
-			if err := j.engine.Wait(); err != nil && !errors.Is(err, direct.ErrCancelled) {
+			err := j.engine.Wait()
+			switch {
+			case err == nil || errors.Is(err, direct.ErrCancelled):
+			case j.behind:
+				n.options.Logger.Error("a job has ended, the others go on without it", "job", j.name, "error", n.advise(err))
+			default:
 				failed <- fmt.Errorf("%s: %w", j.name, n.advise(err))
 			}
 		}()

@@ -63,6 +63,9 @@ func (n *Node) checkJobs(context.Context) error {
 		return errors.New("not started yet")
 	}
 	for _, j := range jobs {
+		if j.behind {
+			continue
+		}
 		select {
 		case <-j.engine.Done():
 			if err := j.engine.Wait(); err != nil {
@@ -71,9 +74,9 @@ func (n *Node) checkJobs(context.Context) error {
 			return fmt.Errorf("%s has ended", j.name)
 		default:
 		}
-	}
-	for _, f := range n.failing() {
-		return fmt.Errorf("%s has failed %d times since %s: %w", f.Step, f.Attempts, f.Since.Format("15:04:05"), n.advise(f.Err))
+		for _, f := range j.engine.Failing() {
+			return fmt.Errorf("%s has failed %d times since %s: %w", f.Step, f.Attempts, f.Since.Format("15:04:05"), n.advise(f.Err))
+		}
 	}
 	return nil
 }

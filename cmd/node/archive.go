@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/braidhq/braid/cmd/deployment"
+	"github.com/braidhq/braid/io/clickhouseio"
+	"github.com/braidhq/braid/io/embedded/clickhouse"
+	"github.com/braidhq/braid/io/schema"
+	"github.com/braidhq/braid/pipelines"
+	"github.com/braidhq/braid/transforms"
+)
+
+// openArchive makes sure that the tables are there, and first the server, if it is embedded.
+func (n *Node) openArchive(ctx context.Context) error {
+	d := n.options.Deployment
+	if d.ClickHouse == deployment.ClickHouseOff {
+		return nil
+	}
+	database := schema.DatabaseName(n.options.Segment.Name)
+	client, ok := d.ClickHouseClient()
+	if !ok {
+		server, err := n.startClickHouse(ctx)
+		if err != nil {
+			return err
+		}
+		n.cleanup(func() { server.Close() })
+		client = clickhouseio.Client{URL: server.URL(clickhouse.UserBraid, "")}
+		n.analyst = server.URL(clickhouse.UserAnalyst, database)
+	}
+	conn, err := client.In("default").Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	added, err := schema.Apply(ctx, conn, schema.Options{Segment: n.options.Segment.Name})
+	for _, m := range added {
+		n.options.Logger.Info("tables brought up to date", "database", database, "version", m.Version, "name", m.Name)
+	}
+	n.archive = client.In(database)
+	return err
+}
+
+// startClickHouse starts the embedded server; its library is fetched when that has not been done.
+func (n *Node) startClickHouse(ctx context.Context) (*clickhouse.Server, error) {
+	library, err := clickhouse.Find()
+	if errors.Is(err, fs.ErrNotExist) {
+		n.options.Logger.Info("fetching the library of ClickHouse, once", "package", clickhouse.Package, "version", clickhouse.Version)
+		said := int64(-1)
+		library, err = clickhouse.Fetch(ctx, func(p clickhouse.Progress) {
+			if tenth := 10 * p.Done / max(p.Total, 1); tenth != said {
+				said = tenth
+				n.options.Logger.Info("fetching the library of ClickHouse", "step", p.Step, "percent", 10*tenth)
+			}
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return clickhouse.Start(ctx, clickhouse.Options{Dir: n.options.Deployment.ClickHouseDir(), Library: library, Logger: n.options.Logger})
+}
+
+// startArchive starts the archive job. It may fail for as long as ClickHouse is away: the topics keep what it has not archived, and
+// the node stays ready.
+func (n *Node) startArchive(file transforms.Segment) error {
+	if n.archive.URL == "" {
+		return nil
+	}
+	c := pipelines.ArchiveConfig{Segment: file, Name: n.options.Segment.Name, Kafka: n.client, ClickHouse: n.archive}
+	return n.startJob(job{name: "archive", behind: true}, func(s beam.Scope) { pipelines.Archive(s, c) })
+}
