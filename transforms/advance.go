@@ -25,6 +25,8 @@ func init() {
 const (
 	dueInterval = 100 * time.Millisecond
 	dueBatch    = 500
+	// dueRest is how often it is looked at while the stream clock stands still and nothing was found: a look reads every bucket.
+	dueRest = time.Second
 )
 
 // Advance does what time alone causes: it returns a PCollection<update.Effect> of what became due on the stream clock of a topic.
@@ -45,6 +47,8 @@ type dueFn struct {
 	store     update.Store
 	woken     bool
 	next      time.Time // of the next look
+	clock     int64     // the stream clock at the last look
+	again     time.Time // of the next look if it stands still
 }
 
 // Setup opens the store.
@@ -105,6 +109,11 @@ func (f *dueFn) ProcessElement(ctx context.Context, rt *sdf.LockRTracker, _ []by
 		return sdf.StopProcessing(), err
 	}
 	wait := dueInterval
+	if f.woken && clock == f.clock && time.Now().Before(f.again) { // what is due then was due before, and was found
+		f.next = time.Now().Add(wait)
+		return sdf.ResumeProcessingIn(wait), nil
+	}
+	f.clock, f.again = clock, time.Now().Add(dueRest)
 	if !f.woken { // each bucket is met once, so that effects of an earlier life which were not sent are
 		for bucket := range byte(update.DueBuckets) {
 			emit(update.Due{Document: profile.Key{bucket}})
@@ -118,6 +127,9 @@ func (f *dueFn) ProcessElement(ctx context.Context, rt *sdf.LockRTracker, _ []by
 		}
 		if len(entries) == dueBatch {
 			wait = 0
+		}
+		if len(entries) > 0 {
+			f.again = time.Time{}
 		}
 		for _, due := range entries {
 			emit(due)
