@@ -45,6 +45,7 @@ type dueFn struct {
 
 	namespace string
 	store     update.Store
+	stream    *update.StreamClock
 	woken     bool
 	next      time.Time // of the next look
 	clock     int64     // the stream clock at the last look
@@ -58,8 +59,11 @@ func (f *dueFn) Setup(ctx context.Context) error {
 		return err
 	}
 	f.namespace = config.Namespace
-	f.store, err = update.OpenStore(ctx, f.Store)
-	return err
+	if f.store, err = update.OpenStore(ctx, f.Store); err != nil {
+		return err
+	}
+	f.stream = update.NewStreamClock(f.store, f.namespace, f.Topic)
+	return nil
 }
 
 // Teardown gives the store back.
@@ -104,7 +108,7 @@ func (f *dueFn) ProcessElement(ctx context.Context, rt *sdf.LockRTracker, _ []by
 	if err := f.pause(ctx); err != nil {
 		return sdf.StopProcessing(), err
 	}
-	clock, err := update.StreamClock(ctx, f.store, f.namespace, f.Topic)
+	clock, err := f.stream.Now(ctx)
 	if err != nil {
 		return sdf.StopProcessing(), err
 	}

@@ -173,7 +173,7 @@ func (w *World) keep(effects []update.Effect) error {
 
 // advance does what is due on the stream's clock, the earliest first.
 func (w *World) advance(ctx context.Context) error {
-	clock, err := update.StreamClock(ctx, w.store, w.config.Namespace, arrivals.Topic)
+	clock, err := update.NewStreamClock(w.store, w.config.Namespace, arrivals.Topic).Now(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package update
 
 import (
 	"context"
-	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -66,25 +64,6 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 	return result, w.commit(ctx, docs, progress, byBucket, &result, stale...)
 }
 
-// StreamClock returns the time up to which a topic has been applied: the least receive time over the progress of its partitions,
-// in epoch milliseconds; zero while nothing has been applied.
-func StreamClock(ctx context.Context, store Store, namespace, topic string) (int64, error) {
-	all, err := ReadProgress(ctx, store, namespace)
-	if err != nil {
-		return 0, err
-	}
-	clock := int64(math.MaxInt64)
-	for p, progress := range all {
-		if p.Topic == topic {
-			clock = min(clock, progress.Clock)
-		}
-	}
-	if clock == math.MaxInt64 {
-		return 0, nil
-	}
-	return clock, nil
-}
-
 // DueEntries returns at most limit entries of a bucket that are due at a time, earliest first.
 func DueEntries(ctx context.Context, store Store, namespace string, bucket byte, at int64, limit int) ([]Due, error) {
 	k := keyspace(namespace)
@@ -115,60 +94,4 @@ func NextDue(ctx context.Context, store Store, namespace string) (at int64, ok b
 		}
 	}
 	return at, ok, nil
-}
-
-// ReadProgress returns the progress of all partitions that a segment has applied records of.
-func ReadProgress(ctx context.Context, store Store, namespace string) (map[Partition]Progress, error) {
-	k := keyspace(namespace)
-	from, to := k.all('p')
-	prefix := len(from)
-	all := map[Partition]Progress{}
-	for {
-		rows, err := store.Scan(ctx, from, to, 1000)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			id := row.Key[prefix:]
-			if len(id) < 5 {
-				return nil, fmt.Errorf("progress row %q: %w", id, ErrDamaged)
-			}
-			p := Partition{Topic: string(id[:len(id)-5]), Partition: int32(binary.BigEndian.Uint32(id[len(id)-4:]))}
-			if all[p], err = unmarshalProgress(row.Value); err != nil {
-				return nil, fmt.Errorf("%s: %w", p, err)
-			}
-			from = append(append([]byte(nil), row.Key...), 0)
-		}
-		if len(rows) < 1000 {
-			return all, nil
-		}
-	}
-}
-
-// AcceptTopic makes progress possible in a topic that was deleted and created again, which is then applied from its beginning, or
-// that lost records, which are then skipped. It returns how many partitions go on elsewhere than where they stood. No pipeline may
-// run on the store meanwhile.
-func AcceptTopic(ctx context.Context, store Store, namespace, topic string, log Log) (int, error) {
-	k := keyspace(namespace)
-	all, err := ReadProgress(ctx, store, namespace)
-	if err != nil {
-		return 0, err
-	}
-	var writes []Write
-	for p, progress := range all {
-		accepted := log.accept(p.Partition, progress)
-		if p.Topic != topic || accepted == progress {
-			continue
-		}
-		row, err := accepted.marshal()
-		if err != nil {
-			return 0, err
-		}
-		writes = append(writes, Write{Key: k.progress(p), Value: row})
-	}
-	if len(writes) == 0 {
-		return 0, nil
-	}
-	_, err = store.Commit(ctx, nil, writes)
-	return len(writes), err
 }

@@ -1,8 +1,11 @@
 package update
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/braidhq/braid/transforms/event"
@@ -153,4 +156,126 @@ func (l Log) accept(partition int32, at Progress) Progress {
 	}
 	at.NextOffset = min(max(at.NextOffset, l.Start[partition]), l.End[partition])
 	return at
+}
+
+// ReadProgress returns the progress of all partitions that a segment has applied records of.
+func ReadProgress(ctx context.Context, store Store, namespace string) (map[Partition]Progress, error) {
+	return readProgress(ctx, store, keyspace(namespace))
+}
+
+func readProgress(ctx context.Context, store Store, k keyspace) (map[Partition]Progress, error) {
+	from, to := k.all('p')
+	prefix := len(from)
+	all := map[Partition]Progress{}
+	for {
+		rows, err := store.Scan(ctx, from, to, 1000)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			id := row.Key[prefix:]
+			if len(id) < 5 {
+				return nil, fmt.Errorf("progress row %q: %w", id, ErrDamaged)
+			}
+			p := Partition{Topic: string(id[:len(id)-5]), Partition: int32(binary.BigEndian.Uint32(id[len(id)-4:]))}
+			if all[p], err = unmarshalProgress(row.Value); err != nil {
+				return nil, fmt.Errorf("%s: %w", p, err)
+			}
+			from = append(append([]byte(nil), row.Key...), 0)
+		}
+		if len(rows) < 1000 {
+			return all, nil
+		}
+	}
+}
+
+// AcceptTopic makes progress possible in a topic that was deleted and created again, which is then applied from its beginning, or
+// that lost records, which are then skipped. It returns how many partitions go on elsewhere than where they stood. No pipeline may
+// run on the store meanwhile.
+func AcceptTopic(ctx context.Context, store Store, namespace, topic string, log Log) (int, error) {
+	k := keyspace(namespace)
+	all, err := ReadProgress(ctx, store, namespace)
+	if err != nil {
+		return 0, err
+	}
+	var writes []Write
+	for p, progress := range all {
+		accepted := log.accept(p.Partition, progress)
+		if p.Topic != topic || accepted == progress {
+			continue
+		}
+		row, err := accepted.marshal()
+		if err != nil {
+			return 0, err
+		}
+		writes = append(writes, Write{Key: k.progress(p), Value: row})
+	}
+	if len(writes) == 0 {
+		return 0, nil
+	}
+	_, err = store.Commit(ctx, nil, writes)
+	return len(writes), err
+}
+
+// clockScan is how many readings of a clock lie between two looks for partitions that are new.
+const clockScan = 50
+
+// StreamClock tells the time up to which a topic has been applied. It reads the progress of the partitions it knows of row by row
+// and looks for further ones now and then: their rows are rewritten with every bundle, and a scan would pass by all that was
+// overwritten. Not safe for concurrent use.
+type StreamClock struct {
+	store    Store
+	keys     keyspace
+	topic    string
+	known    [][]byte // keys of progress rows
+	readings int      // until the next scan
+}
+
+// NewStreamClock returns the clock of a topic as a segment's store knows it.
+func NewStreamClock(store Store, namespace, topic string) *StreamClock {
+	return &StreamClock{store: store, keys: keyspace(namespace), topic: topic}
+}
+
+// Now returns the least receive time over the progress of the topic's partitions, in epoch milliseconds; zero while nothing has
+// been applied.
+func (c *StreamClock) Now(ctx context.Context) (int64, error) {
+	if len(c.known) == 0 || c.readings == 0 {
+		return c.scan(ctx)
+	}
+	c.readings--
+	rows, err := c.store.Get(ctx, c.known)
+	if err != nil {
+		return 0, err
+	}
+	now := int64(math.MaxInt64)
+	for _, row := range rows {
+		if row.Version == 0 {
+			return c.scan(ctx)
+		}
+		progress, err := unmarshalProgress(row.Value)
+		if err != nil {
+			return 0, fmt.Errorf("progress of %s: %w", c.topic, err)
+		}
+		now = min(now, progress.Clock)
+	}
+	return now, nil
+}
+
+func (c *StreamClock) scan(ctx context.Context) (int64, error) {
+	all, err := readProgress(ctx, c.store, c.keys)
+	if err != nil {
+		return 0, err
+	}
+	c.known, c.readings = c.known[:0], clockScan
+	now := int64(math.MaxInt64)
+	for p, progress := range all {
+		if p.Topic == c.topic {
+			c.known = append(c.known, c.keys.progress(p))
+			now = min(now, progress.Clock)
+		}
+	}
+	if len(c.known) == 0 {
+		return 0, nil
+	}
+	return now, nil
 }

@@ -218,7 +218,7 @@ func TestTopicCreatedAgain(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	s := newScene(t)
-	if clock, err := update.StreamClock(t.Context(), s.store, "test", topic); clock != 0 || err != nil {
+	if clock, err := update.NewStreamClock(s.store, "test", topic).Now(t.Context()); clock != 0 || err != nil {
 		t.Errorf("clock of nothing: %d, %v", clock, err)
 	}
 	if _, ok, err := update.NextDue(t.Context(), s.store, "test"); ok || err != nil {
@@ -250,7 +250,7 @@ func TestProgress(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
-	if clock, err := update.StreamClock(t.Context(), s.store, "test", topic); clock != start+300 || err != nil {
+	if clock, err := update.NewStreamClock(s.store, "test", topic).Now(t.Context()); clock != start+300 || err != nil {
 		t.Errorf("clock %d, %v", clock-start, err)
 	}
 	s.settled(s.event(700, "cookie:a"))

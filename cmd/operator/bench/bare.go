@@ -159,7 +159,7 @@ func (l *loop) advance(ctx context.Context) error {
 		return nil
 	}
 	l.advances = time.Now().Add(100 * time.Millisecond)
-	clock, err := update.StreamClock(ctx, l.store, l.name, topics.Name(l.name, topics.Events))
+	clock, err := update.NewStreamClock(l.store, l.name, topics.Name(l.name, topics.Events)).Now(ctx)
 	if err != nil {
 		return err
 	}
