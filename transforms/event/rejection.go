@@ -22,6 +22,7 @@ const (
 	BadMarker     Reason = "bad_marker"
 	UnknownTable  Reason = "unknown_table"
 	NoIdentifier  Reason = "no_identifier"
+	BadRuling     Reason = "bad_ruling"
 )
 
 var fixes = map[Reason]string{
@@ -35,6 +36,7 @@ var fixes = map[Reason]string{
 	BadHeader:     "let ingest set the headers, or send decimal numbers",
 	BadMarker:     "only the marker controller may write markers",
 	UnknownTable:  "declare the table in segment.yaml, or correct the name",
+	BadRuling:     "send ruling (unlink, forbid or allow), a and b, two identifiers as key:value",
 	NoIdentifier:  "send at least one identifier that segment.yaml maps for this table",
 }
 

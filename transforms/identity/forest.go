@@ -12,36 +12,35 @@ type Tree struct {
 	root    int     // node of the profile key's identifier, or -1
 }
 
-// NewTree builds the tree of members from edges between them (Kruskal 1956); further edges, and edges that lead elsewhere, are
-// left out. The caller guarantees that the edges connect the members.
-func NewTree(rules *Rules, members []Identifier, edges []Edge) *Tree {
+// NewTree builds the tree of members from edges between them (Kruskal 1956); further edges, those that lead elsewhere, and those that
+// rulings about pairs do not let hold are left out. The caller guarantees that the rest connects the members.
+func NewTree(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) *Tree {
 	t := &Tree{members: members, index: make(map[Identifier]int, len(members)), at: make([][]int, len(members)), root: -1}
+	f := newForest(rules, members)
+	f.constrain(pairs)
 	for i, m := range members {
 		t.index[m] = i
 		if m.Key == rules.profile {
 			t.root = i
 		}
 	}
-	parent := make([]int, len(members))
-	for i := range parent {
-		parent[i] = i
+	sorted := edges
+	if len(f.pairs) > 0 {
+		sorted = unite(edges)
+	} else {
+		sorted = slices.Clone(edges)
+		slices.SortFunc(sorted, Edge.Compare)
 	}
-	find := func(i int) int {
-		for parent[i] != i {
-			parent[i] = parent[parent[i]]
-			i = parent[i]
-		}
-		return i
-	}
-	sorted := slices.Clone(edges)
-	slices.SortFunc(sorted, Edge.Compare)
 	for _, e := range sorted {
 		a, aok := t.index[e.Leader]
 		b, bok := t.index[e.Other]
-		if !aok || !bok || find(a) == find(b) {
+		if !aok || !bok || f.find(a) == f.find(b) {
 			continue
 		}
-		parent[find(a)] = find(b)
+		if reason, _ := f.refuses(f.find(a), f.find(b), e); reason != "" {
+			continue
+		}
+		f.join(f.find(a), f.find(b))
 		t.at[a] = append(t.at[a], len(t.edges))
 		t.at[b] = append(t.at[b], len(t.edges))
 		t.edges = append(t.edges, e)

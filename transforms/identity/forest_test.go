@@ -134,7 +134,7 @@ func (f *forest) add(s sighting) {
 	if aRooted && bRooted {
 		edges := edgesOf(f.rules, f.seen)
 		i := slices.IndexFunc(edges, func(e identity.Edge) bool { return e.Link == s.link })
-		v := identity.Contest(identity.NewTree(f.rules, aMembers, edges), identity.NewTree(f.rules, bMembers, edges), edges[i])
+		v := identity.Contest(identity.NewTree(f.rules, aMembers, edges, nil), identity.NewTree(f.rules, bMembers, edges, nil), edges[i])
 		moved = v.Members
 		if !v.ToLeader {
 			to = b
@@ -193,7 +193,7 @@ func TestTreeConnectsWithTheLightestEdges(t *testing.T) {
 		rules.Weigh(identity.Link{Leader: a, Other: b}, at(1), at(9)),
 		rules.Weigh(identity.Link{Leader: b, Other: c}, at(2), at(2)),
 	}
-	tree := identity.NewTree(rules, []identity.Identifier{a, b, c}, edges)
+	tree := identity.NewTree(rules, []identity.Identifier{a, b, c}, edges, nil)
 	want := []identity.Edge{edges[1], edges[2]}
 	if diff := cmp.Diff(want, tree.Edges()); diff != "" {
 		t.Errorf("edges (-want +got):\n%s", diff)

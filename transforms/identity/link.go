@@ -8,6 +8,14 @@ type Link struct {
 	Other  Identifier
 }
 
+// Compare orders links by their ends.
+func (l Link) Compare(o Link) int {
+	if c := l.Leader.Compare(o.Leader); c != 0 {
+		return c
+	}
+	return l.Other.Compare(o.Other)
+}
+
 // Weight orders links: of two links that exclude each other the lighter one holds. It is the sighting that counts by the policy
 // of the link's lower-priority key, and all keep_first links are lighter than all move_to_latest ones. More sightings can only
 // make a link lighter.
@@ -30,10 +38,11 @@ func (w Weight) Compare(o Weight) int {
 	return w.At.Compare(o.At)
 }
 
-// Edge is a link with its weight.
+// Edge is a link with its weight, and when it was last seen.
 type Edge struct {
 	Link
 	Weight
+	Last event.Order
 }
 
 // Compare orders edges by weight; the ends of the links break ties, so that the order is total.
@@ -41,10 +50,7 @@ func (e Edge) Compare(o Edge) int {
 	if c := e.Weight.Compare(o.Weight); c != 0 {
 		return c
 	}
-	if c := e.Leader.Compare(o.Leader); c != 0 {
-		return c
-	}
-	return e.Other.Compare(o.Other)
+	return e.Link.Compare(o.Link)
 }
 
 // Weigh returns the edge of a link that was first seen at first and last at last.
@@ -53,5 +59,5 @@ func (r *Rules) Weigh(link Link, first, last event.Order) Edge {
 	if w.Policy == MoveToLatest {
 		w.At = last
 	}
-	return Edge{Link: link, Weight: w}
+	return Edge{Link: link, Weight: w, Last: last}
 }

@@ -38,7 +38,15 @@ func (d *Document) MarshalHeader() ([]byte, error) {
 	}
 	m := profilepb.Document{
 		Format: Format, Members: appendFlat(make([]string, 0, 2*len(d.Members)), d.Members), Cells: cells,
-		Published: d.Published, PublishDue: d.PublishDue, PublishedAs: d.PublishedAs,
+		Published: d.Published, PublishDue: d.PublishDue, PublishedAs: d.PublishedAs, Forgot: d.Forgot, Recheck: d.Recheck,
+	}
+	for _, l := range d.Refused {
+		m.Refused = append(m.Refused, l.Leader.Key, l.Leader.Value, l.Other.Key, l.Other.Value)
+	}
+	for _, p := range d.Pairs {
+		m.Pairs = append(m.Pairs, &profilepb.Pair{
+			Ends: appendFlat(nil, []identity.Identifier{p.A, p.B}), Unlinked: toOrder(p.Unlinked), Forbidden: toOrder(p.Forbidden), Allowed: toOrder(p.Allowed),
+		})
 	}
 	return m.MarshalVT()
 }
@@ -63,10 +71,31 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 		}
 		cells = append(cells, identity.ID(id))
 	}
-	return &Document{
+	d := &Document{
 		Key: key, Members: members, Published: m.Published, PublishDue: m.PublishDue, PublishedAs: m.PublishedAs,
-		Cells: make([]*Cell, 0, len(cells)),
-	}, cells, nil
+		Cells: make([]*Cell, 0, len(cells)), Forgot: m.Forgot, Recheck: m.Recheck,
+	}
+	if len(m.Refused)%4 != 0 {
+		return nil, nil, fmt.Errorf("document %s: %w: its refused links", identity.ID(key), ErrDamaged)
+	}
+	for l := range slices.Chunk(m.Refused, 4) {
+		d.Refused = append(d.Refused, identity.Link{
+			Leader: identity.Identifier{Key: l[0], Value: l[1]}, Other: identity.Identifier{Key: l[2], Value: l[3]},
+		})
+	}
+	for _, p := range m.Pairs {
+		ends, err := unflatten(p.Ends)
+		if err != nil || len(ends) != 2 {
+			return nil, nil, fmt.Errorf("document %s: %w: its rulings", identity.ID(key), ErrDamaged)
+		}
+		d.Pairs = append(d.Pairs, identity.Pair{
+			A: ends[0], B: ends[1], Unlinked: fromOrder(p.Unlinked), Forbidden: fromOrder(p.Forbidden), Allowed: fromOrder(p.Allowed),
+		})
+	}
+	if !slices.IsSortedFunc(d.Refused, compareRefused) || !slices.IsSortedFunc(d.Pairs, identity.Pair.Compare) {
+		return nil, nil, fmt.Errorf("document %s: %w: its links and rulings are out of order", identity.ID(key), ErrDamaged)
+	}
+	return d, cells, nil
 }
 
 // cellMessage is a cell's message with the room that most cells need, so that it is one piece of memory.
@@ -147,6 +176,14 @@ func unflatten(flat []string) ([]identity.Identifier, error) {
 		}
 	}
 	return ids, nil
+}
+
+// toOrder returns the message of an order, nil for one without an ID, which stands for none.
+func toOrder(o event.Order) *profilepb.Order {
+	if o.ID == "" {
+		return nil
+	}
+	return &profilepb.Order{Time: o.Time, Seq: o.Seq, Id: o.ID}
 }
 
 func fromOrder(m *profilepb.Order) event.Order {

@@ -21,6 +21,14 @@ type Document struct {
 	// PublishDue is the time at which a profile that was held back is to be published, zero if none is.
 	PublishDue int64
 
+	// Refused are the links from leaders elsewhere to members; sorted by their other end, then the leader. Forgot says that there were more.
+	Refused []identity.Link
+	Forgot  bool
+	// Pairs are the rulings about members; sorted.
+	Pairs []identity.Pair
+	// Recheck says that what was decided here may want what is not at hand: a recheck of all links puts it right.
+	Recheck bool
+
 	tree *identity.Tree // derived; nil when it has to be built anew
 }
 
@@ -81,7 +89,7 @@ func compareCell(c *Cell, id identity.ID) int { return slices.Compare(c.ID[:], i
 // that connect them, which is what the spanning forest of all links has within the document.
 func (d *Document) Tree(rules *identity.Rules) *identity.Tree {
 	if d.tree == nil {
-		d.tree = identity.NewTree(rules, d.Members, d.edges(rules))
+		d.tree = identity.NewTree(rules, d.Members, d.Edges(rules), d.Pairs)
 	}
 	return d.tree
 }
@@ -100,7 +108,8 @@ func (d *Document) Edge(rules *identity.Rules, link identity.Link) identity.Edge
 	return edge
 }
 
-func (d *Document) edges(rules *identity.Rules) []identity.Edge {
+// Edges returns an edge for each link of each cell, whether it leads to a member or not.
+func (d *Document) Edges(rules *identity.Rules) []identity.Edge {
 	var edges []identity.Edge
 	for _, c := range d.Cells {
 		leader := c.Leader(rules)

@@ -145,6 +145,8 @@ type IdentityEffect struct {
 	Leader  string     `json:"leader,omitempty"`
 	Other   string     `json:"other,omitempty"`
 	Moved   []string   `json:"moved,omitempty"`
+	// Reason says why a link was refused.
+	Reason identity.Reason `json:"reason,omitempty"`
 	// Unlisted is the number of identifiers that moved, too, and are left out of Moved so that the record fits its topic.
 	Unlisted int `json:"moved_unlisted,omitempty"`
 }
@@ -155,7 +157,7 @@ const movedBytes = 256 << 10
 func (o *outbox) identityChange(in *Input, change IdentityChange) error {
 	e := IdentityEffect{
 		Version: EffectVersion, ID: o.next(), Trace: in.Event.ID, Time: formatTime(in.Received), Kind: change.Kind,
-		After: change.After.String(),
+		After: change.After.String(), Reason: change.Reason,
 	}
 	for _, id := range change.Before {
 		e.Before = append(e.Before, id.String())
@@ -206,8 +208,8 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 		outboxOf(e.cause).superseded(e.cause.Event.ID, e.cause.Received, e.PublishedAs, by)
 	}
 	for _, e := range docs.touched {
-		if docs.documents[e.Key] != e {
-			continue
+		if docs.documents[e.Key] != e || len(e.Cells) == 0 && e.PublishedAs == "" && e.cause.Ruling != nil {
+			continue // it is no more, or is only a name in a ruling
 		}
 		now := e.received
 		switch {

@@ -31,7 +31,8 @@ const (
 	ProfileExtended ChangeKind = "extended" // a profile has an identifier more
 	ProfilesMerged  ChangeKind = "merged"   // two profiles became one
 	ProfilesMoved   ChangeKind = "moved"    // identifiers moved from one profile to another
-	LinkRefused     ChangeKind = "refused"  // a link was refused that would have joined two values of the profile key
+	ProfileSplit    ChangeKind = "split"    // a part of a profile became one of its own
+	LinkRefused     ChangeKind = "refused"  // a link was refused that would have joined what belongs apart
 )
 
 // IdentityChange is one change of who belongs together.
@@ -45,6 +46,8 @@ type IdentityChange struct {
 	Link identity.Link
 	// Moved lists the identifiers that changed hands.
 	Moved []identity.Identifier
+	// Reason says why a link was refused.
+	Reason identity.Reason
 }
 
 // Step folds one event into the documents. When they lack something the event needs, it says so and changes nothing; load that and
@@ -53,6 +56,14 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	var out Outcome
 	if docs.need(in, &out.Need); !out.Need.Empty() {
 		return out, nil
+	}
+	if in.Ruling != nil {
+		return c.rule(docs, in)
+	}
+	if docs.ruled(in) {
+		if _, _, err := docs.around(c, in.IDs, &out.Need); err != nil || !out.Need.Empty() {
+			return out, err
+		}
 	}
 	e := docs.of(in.IDs[0])
 	created := e == nil

@@ -46,6 +46,9 @@ func (s *stitch) run() []IdentityChange {
 		a, b := s.docs.of(leaderID), s.docs.of(s.in.IDs[i+1])
 		switch {
 		case a == b:
+		case b != nil && ruled(a, b):
+			s.create(a)
+			s.settle(a, b, link)
 		case b == nil && other.Key == s.config.Rules.ProfileKey() && s.rooted(a):
 			s.create(a)
 			s.contest(a, s.root(other, s.in.IDs[i+1]), link)
@@ -117,6 +120,7 @@ func (s *stitch) merge(a, b *entry, link identity.Link) {
 	}
 	member := from.Members[0]
 	s.docs.move(s.config, from, into, from.Members)
+	into.ForgetInner()
 	s.docs.dissolve(from, member, s.in)
 	change.After = s.folder.ID(into.Document)
 	s.changes = append(s.changes, change)
@@ -131,10 +135,11 @@ func (s *stitch) contest(a, b *entry, link identity.Link) {
 		into, from = b, a
 	}
 	change := IdentityChange{Kind: ProfilesMoved, Link: link, Moved: verdict.Members}
+	defer s.remember(a, b, link, len(verdict.Members) > 0)
 	change.Before = []identity.ID{s.folder.ID(into.Document), s.folder.ID(from.Document)}
 	change.After = change.Before[0]
 	if len(verdict.Members) == 0 {
-		change.Kind = LinkRefused
+		change.Kind, change.Reason = LinkRefused, identity.TwoPersons
 		if s.fresh {
 			s.changes = append(s.changes, change)
 		}
@@ -144,6 +149,46 @@ func (s *stitch) contest(a, b *entry, link identity.Link) {
 	s.docs.touch(into, s.in)
 	s.docs.touch(from, s.in)
 	s.changes = append(s.changes, change)
+}
+
+// remember keeps the links between two documents that are refused now, with the document of their lesser end.
+func (s *stitch) remember(a, b *entry, link identity.Link, moved bool) {
+	if !moved {
+		b.header = b.Refuse(link) || b.header
+		return
+	}
+	a.Remember(s.config.Rules, b.Document)
+	a.header, b.header = true, true
+}
+
+// ruled reports whether there is a ruling about a member of the one and a member of the other.
+func ruled(a, b *entry) bool {
+	return len(b.Pairs) > 0 && slices.ContainsFunc(a.Pairs, func(p identity.Pair) bool {
+		return a.Has(p.A) && b.Has(p.B) || a.Has(p.B) && b.Has(p.A)
+	})
+}
+
+// settle decides about a link between documents that rulings have a say about.
+func (s *stitch) settle(a, b *entry, link identity.Link) {
+	ids := []identity.ID{s.in.IDs[0], identity.NewID(s.config.Namespace, link.Other)}
+	set, whole, err := s.docs.around(s.config, ids, new(Need))
+	if err != nil {
+		set, whole = []*entry{a, b}, false
+	}
+	r := regroup{config: s.config, docs: s.docs, in: s.in, set: set, whole: whole}
+	leads := s.folder.ID(a.Document)
+	changes := r.run()
+	for i := range changes {
+		changes[i].Link = link
+	}
+	s.changes = append(s.changes, changes...)
+	i := slices.IndexFunc(r.refused, func(r identity.Refused) bool { return r.Link == link })
+	if i >= 0 && s.fresh && len(changes) == 0 {
+		s.changes = append(s.changes, IdentityChange{
+			Kind: LinkRefused, Link: link, Reason: r.refused[i].Reason,
+			Before: []identity.ID{leads, s.folder.ID(b.Document)}, After: leads,
+		})
+	}
 }
 
 func (s *stitch) rooted(e *entry) bool {

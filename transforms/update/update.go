@@ -71,6 +71,8 @@ type Input struct {
 	IDs         []identity.ID         // of Identifiers, in their order
 	Matched     []int                 // event definitions that it meets
 	Refused     []identity.RefusedValue
+
+	Ruling *identity.Ruling // set for an event of TableRulings; Identifiers are the two it is about
 }
 
 // Prepare reads a record. One that cannot be used is an input as well: it is kept among the rejected, once, and progress moves past
@@ -105,12 +107,18 @@ func (c *Config) prepare(r event.Record, in *Input) error {
 	}
 	in.Received = in.Event.Received
 	sources, ok := c.Tables[in.Event.Table]
-	if !ok {
+	switch {
+	case in.Event.Table == TableRulings:
+		if err := c.prepareRuling(in); err != nil {
+			return err
+		}
+	case !ok:
 		return unknownTable(in.Event.Table, c.Tables)
-	}
-	in.Identifiers, in.Refused = c.Rules.Identify(&in.Event, sources)
-	if len(in.Identifiers) == 0 {
-		return noIdentifier(in.Event.Table, sources, in.Refused)
+	default:
+		in.Identifiers, in.Refused = c.Rules.Identify(&in.Event, sources)
+		if len(in.Identifiers) == 0 {
+			return noIdentifier(in.Event.Table, sources, in.Refused)
+		}
 	}
 	in.IDs = make([]identity.ID, len(in.Identifiers))
 	for i, id := range in.Identifiers {

@@ -131,6 +131,11 @@ func (w *Worker) apply(ctx context.Context, inputs []*Input) (Result, error) {
 			continue
 		}
 		out, err := w.config.Step(docs, in, progress[p].Epoch)
+		for err == nil && !out.Need.Empty() { // beyond what its identifiers need
+			if err = l.need(ctx, out.Need); err == nil {
+				out, err = w.config.Step(docs, in, progress[p].Epoch)
+			}
+		}
 		if err != nil {
 			return result, fmt.Errorf("event %q at %s offset %d: %w", in.Event.ID, p, in.Position.Offset, err)
 		}

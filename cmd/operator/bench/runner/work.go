@@ -92,7 +92,11 @@ func Do(ctx context.Context, text string, runners map[string]Beam, out io.Writer
 // pipeline copies the topic in to the topic out, by way of some DoFns.
 func (w Work) pipeline() *beam.Pipeline {
 	p, s := beam.NewPipelineWithRoot()
-	options := []kafkaio.ReadOption{kafkaio.Group(w.Group), kafkaio.PartitionGroups(groups), kafkaio.MaxRecords(10_000)}
+	side := backlogGroups
+	if w.Backlog == 0 {
+		side = groups
+	}
+	options := []kafkaio.ReadOption{kafkaio.Group(w.Group), kafkaio.PartitionGroups(side), kafkaio.MaxRecords(10_000)}
 	if w.Backlog == 0 {
 		options = append(options, kafkaio.StartAt(kafkaio.Latest()))
 	}
@@ -104,10 +108,12 @@ func (w Work) pipeline() *beam.Pipeline {
 	return p
 }
 
-// groups of partitions are worked on side by side, and elements pass steps DoFns.
+// Elements pass steps DoFns. Groups of partitions are worked on side by side: more of them keep the processors busy while one waits
+// for its batch to be acknowledged, fewer make fewer bundles.
 const (
-	groups = 2
-	steps  = 1
+	steps         = 1
+	groups        = 2
+	backlogGroups = 4
 )
 
 func (w Work) client() kafkaio.Client { return kafkaio.Client{Brokers: w.Brokers} }

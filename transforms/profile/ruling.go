@@ -1,0 +1,129 @@
+package profile
+
+import (
+	"slices"
+
+	"github.com/braidhq/braid/transforms/identity"
+)
+
+// RefusedPerMember is how many refused links a document remembers for one of its members.
+const RefusedPerMember = 64
+
+// Rule adds a ruling about a pair of which at least one is a member, and reports whether it says anything new.
+func (d *Document) Rule(r identity.Ruling) bool {
+	pair := identity.Pair{A: r.A, B: r.B}
+	i, known := slices.BinarySearchFunc(d.Pairs, pair, identity.Pair.Compare)
+	if known {
+		pair = d.Pairs[i]
+	}
+	if !pair.Rule(r) {
+		return false
+	}
+	if !known {
+		d.Pairs = slices.Insert(d.Pairs, i, pair)
+	}
+	d.Pairs[i] = pair
+	d.tree = nil
+	return true
+}
+
+func (d *Document) addPair(p identity.Pair) {
+	i, known := slices.BinarySearchFunc(d.Pairs, p, identity.Pair.Compare)
+	if !known {
+		d.Pairs = slices.Insert(d.Pairs, i, identity.Pair{A: p.A, B: p.B})
+	}
+	d.Pairs[i].Merge(p)
+	d.tree = nil
+}
+
+// Refuse remembers a link from a leader elsewhere to a member, and reports whether it is news. Of a member that has too many of them the
+// further ones are forgotten: then the document needs a recheck when one of them could have counted.
+func (d *Document) Refuse(link identity.Link) bool {
+	i, known := slices.BinarySearchFunc(d.Refused, link, compareRefused)
+	if known {
+		return false
+	}
+	of := 0
+	for _, l := range d.Refused {
+		if l.Other == link.Other {
+			of++
+		}
+	}
+	if of >= RefusedPerMember {
+		news := !d.Forgot
+		d.Forgot = true
+		return news
+	}
+	d.Refused = slices.Insert(d.Refused, i, link)
+	return true
+}
+
+func compareRefused(a, b identity.Link) int {
+	if c := a.Other.Compare(b.Other); c != 0 {
+		return c
+	}
+	return a.Leader.Compare(b.Leader)
+}
+
+// Hand gives another document what this one remembers about members that go there; both may remember a pair.
+func (d *Document) Hand(to *Document, members []identity.Identifier) {
+	goes := func(i identity.Identifier) bool { return slices.Contains(members, i) }
+	d.Refused = slices.DeleteFunc(d.Refused, func(l identity.Link) bool {
+		if goes(l.Other) {
+			to.Refuse(l)
+			return true
+		}
+		return false
+	})
+	d.Pairs = slices.DeleteFunc(d.Pairs, func(p identity.Pair) bool {
+		if goes(p.A) || goes(p.B) {
+			to.addPair(p)
+		}
+		stays := func(i identity.Identifier) bool { return d.Has(i) && !goes(i) }
+		return !stays(p.A) && !stays(p.B)
+	})
+	to.Forgot = to.Forgot || d.Forgot
+	to.Recheck = to.Recheck || d.Recheck
+	d.tree, to.tree = nil, nil
+}
+
+// Remember brings the refused links of two documents up to date after members went from one to the other: links within a document are none,
+// and those between the two are.
+func (d *Document) Remember(rules *identity.Rules, o *Document) {
+	for _, pair := range [...][2]*Document{{d, o}, {o, d}} {
+		from, to := pair[0], pair[1]
+		to.ForgetInner()
+		for _, c := range from.Cells {
+			leader := c.Leader(rules)
+			for _, other := range c.Identifiers {
+				if other != leader && to.Has(other) && !from.Has(other) {
+					to.Refuse(identity.Link{Leader: leader, Other: other})
+				}
+			}
+		}
+	}
+}
+
+// ForgetInner drops the refused links that lie within the document by now.
+func (d *Document) ForgetInner() {
+	d.Refused = slices.DeleteFunc(d.Refused, func(l identity.Link) bool { return d.Has(l.Leader) })
+}
+
+// Abroad returns the identifiers elsewhere that a link leads to or comes from, each once.
+func (d *Document) Abroad() []identity.Identifier {
+	var all []identity.Identifier
+	add := func(i identity.Identifier) {
+		if !d.Has(i) && !slices.Contains(all, i) {
+			all = append(all, i)
+		}
+	}
+	for _, l := range d.Refused {
+		add(l.Leader)
+	}
+	for _, c := range d.Cells {
+		for _, i := range c.Identifiers {
+			add(i)
+		}
+	}
+	return all
+}
