@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"slices"
+
+	"github.com/braidhq/braid/transforms/profile"
 )
 
 // TopicDue is the topic name under which the progress and effects of due entries are kept; the partition is the bucket.
@@ -23,25 +25,17 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 	if len(entries) == 0 {
 		return result, nil
 	}
-	progress := map[Partition]*partition{}
-	byBucket := &outboxes{byPartition: map[Partition]*outbox{}}
+	keys := make([]profile.Key, len(entries))
+	for i, due := range entries {
+		keys[i] = due.Document
+	}
+	progress, byBucket, err := w.buckets(ctx, keys, &result)
+	if err != nil {
+		return result, err
+	}
 	docs := NewDocuments()
 	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
-	need := Need{}
-	for _, due := range entries {
-		p := Partition{Topic: TopicDue, Partition: int32(dueBucket(due.Document))}
-		if progress[p] == nil {
-			known, err := w.partition(ctx, p, &result)
-			if err != nil {
-				return result, err
-			}
-			next := *known
-			progress[p] = &next
-			byBucket.byPartition[p] = &outbox{partition: p, first: next.NextEffect}
-		}
-		need.Documents = append(need.Documents, due.Document)
-	}
-	if _, err := l.documents(ctx, need.Documents); err != nil {
+	if _, err := l.documents(ctx, keys); err != nil {
 		return result, err
 	}
 	f := w.config.folder()
@@ -55,13 +49,35 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 			stale = append(stale, due)
 			continue
 		}
-		p := Partition{Topic: TopicDue, Partition: int32(dueBucket(due.Document))}
+		p := bucketOf(due.Document)
 		if err := w.config.publishNow(&f, e, byBucket.byPartition[p], traceDue, due.At); err != nil {
 			return result, err
 		}
 		result.Events++
 	}
 	return result, w.commit(ctx, docs, progress, byBucket, &result, stale...)
+}
+
+// buckets returns the progress of the buckets that documents are in, and outboxes for them.
+func (w *Worker) buckets(ctx context.Context, documents []profile.Key, result *Result) (map[Partition]*partition, *outboxes, error) {
+	progress := map[Partition]*partition{}
+	for _, key := range documents {
+		p := bucketOf(key)
+		if progress[p] != nil {
+			continue
+		}
+		known, err := w.partition(ctx, p, result)
+		if err != nil {
+			return nil, nil, err
+		}
+		next := *known
+		progress[p] = &next
+	}
+	return progress, newOutboxes(progress), nil
+}
+
+func bucketOf(key profile.Key) Partition {
+	return Partition{Topic: TopicDue, Partition: int32(dueBucket(key))}
 }
 
 // DueEntries returns at most limit entries of a bucket that are due at a time, earliest first.

@@ -125,6 +125,7 @@ type regroup struct {
 	in     *Input
 	set    []*entry
 	whole  bool // whether the set holds all that matters
+	groups [][]identity.Identifier // the outcome, where it is known; nil: it is to be found
 
 	before  map[*entry]identity.ID
 	refused []identity.Refused
@@ -141,9 +142,12 @@ func (r *regroup) run() []IdentityChange {
 		members, edges, pairs = append(members, e.Members...), append(edges, e.Edges(rules)...), append(pairs, e.Pairs...)
 		r.whole = r.whole && !e.Forgot
 	}
-	settled := identity.Settle(rules, members, edges, pairs)
-	r.refused = settled.Refused
-	targets := r.targets(settled.Groups)
+	groups := r.groups
+	if groups == nil {
+		settled := identity.Settle(rules, members, edges, pairs)
+		groups, r.refused = settled.Groups, settled.Refused
+	}
+	targets := r.targets(groups)
 	var changes []IdentityChange
 	into := map[int]*entry{} // of each change
 	for _, e := range slices.Clone(r.set) {

@@ -2,6 +2,7 @@ package update
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/identity"
@@ -97,4 +98,192 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	out.Changes = st.run()
 	docs.touch(docs.of(in.IDs[0]), in)
 	return out, nil
+}
+
+// stitch links the leader of one event with each other identifier that the event carried.
+type stitch struct {
+	config  *Config
+	folder  profile.Folder
+	docs    *Documents
+	in      *Input
+	created bool // whether the leader was unknown before, and has met no known identifier yet
+	fresh   bool // whether this is the first event that carried these identifiers together
+	changes []IdentityChange
+
+	leads  *entry      // the leader's document when the event came
+	before identity.ID // its profile ID then, if anything joins it
+}
+
+// newStitch is called before the event is folded in: that may change the profile ID of the leader's document.
+func newStitch(config *Config, docs *Documents, in *Input, leads *entry, created bool) stitch {
+	s := stitch{config: config, folder: config.folder(), docs: docs, in: in, created: created, leads: leads}
+	joins := slices.ContainsFunc(in.IDs[1:], func(id identity.ID) bool { return docs.where[id] != leads.Key })
+	if joins && !created {
+		s.before = s.folder.ID(leads.Document)
+	}
+	return s
+}
+
+// idBefore returns the profile ID of a document as it was before the next change.
+func (s *stitch) idBefore(e *entry) identity.ID {
+	if e == s.leads && len(s.changes) == 0 && !s.created {
+		return s.before
+	}
+	return s.folder.ID(e.Document)
+}
+
+func (s *stitch) run() []IdentityChange {
+	leader, leaderID := s.in.Identifiers[0], s.in.IDs[0]
+	for i, other := range s.in.Identifiers[1:] {
+		link := identity.Link{Leader: leader, Other: other}
+		a, b := s.docs.of(leaderID), s.docs.of(s.in.IDs[i+1])
+		switch {
+		case a == b:
+		case b != nil && ruled(a, b):
+			s.create(a)
+			s.settle(a, b, link)
+		case b == nil && other.Key == s.config.Rules.ProfileKey() && s.rooted(a):
+			s.create(a)
+			s.contest(a, s.root(other, s.in.IDs[i+1]), link)
+		case b == nil:
+			s.extend(a, link, s.in.IDs[i+1])
+		case s.rooted(a) && s.rooted(b):
+			s.create(a)
+			s.contest(a, b, link)
+		default:
+			s.merge(a, b, link)
+		}
+	}
+	s.create(s.docs.of(leaderID))
+	return s.changes
+}
+
+// create tells of the leader's document, if it is new, with the identifiers it has by now.
+func (s *stitch) create(a *entry) {
+	if !s.created {
+		return
+	}
+	s.created = false
+	change := IdentityChange{Kind: ProfileCreated, After: s.folder.ID(a.Document)}
+	for _, id := range s.in.Identifiers {
+		if a.Has(id) {
+			change.Moved = append(change.Moved, id)
+		}
+	}
+	s.changes = append(s.changes, change)
+}
+
+// root makes a document of its own for a value of the profile key that nobody has, carried by an event whose leader belongs to another
+// value. Its events, if any, are those that the contest for the leader gives it.
+func (s *stitch) root(identifier identity.Identifier, id identity.ID) *entry {
+	e := s.docs.found(id)
+	s.docs.join(e, identifier, id)
+	s.docs.touch(e, s.in)
+	s.changes = append(s.changes, IdentityChange{Kind: ProfileCreated, After: id, Moved: []identity.Identifier{identifier}})
+	return e
+}
+
+// extend adds an identifier that nobody has.
+func (s *stitch) extend(a *entry, link identity.Link, id identity.ID) {
+	if s.created {
+		s.docs.join(a, link.Other, id)
+		return
+	}
+	before := s.idBefore(a)
+	s.docs.join(a, link.Other, id)
+	s.changes = append(s.changes, IdentityChange{
+		Kind: ProfileExtended, Link: link, Moved: []identity.Identifier{link.Other},
+		Before: []identity.ID{before}, After: s.folder.ID(a.Document),
+	})
+}
+
+// merge makes two documents one, of which at most one has a value of the profile key. The smaller one moves.
+func (s *stitch) merge(a, b *entry, link identity.Link) {
+	into, from := a, b
+	if len(b.Members) > len(a.Members) || (len(b.Members) == len(a.Members) && !a.stored) {
+		into, from = b, a
+	}
+	change := IdentityChange{Kind: ProfilesMerged, Link: link, Moved: slices.Clone(from.Members)}
+	if s.created { // the event adds new identifiers to a known profile
+		change.Kind, change.Moved = ProfileExtended, slices.Clone(a.Members)
+		change.Before = []identity.ID{s.folder.ID(b.Document)}
+		s.created = false
+	} else {
+		change.Before = []identity.ID{s.idBefore(into), s.idBefore(from)}
+	}
+	member := from.Members[0]
+	s.docs.move(s.config, from, into, from.Members)
+	into.ForgetInner()
+	s.docs.dissolve(from, member, s.in)
+	change.After = s.folder.ID(into.Document)
+	s.changes = append(s.changes, change)
+}
+
+// contest settles a link between two documents that have a value of the profile key each.
+func (s *stitch) contest(a, b *entry, link identity.Link) {
+	rules := s.config.Rules
+	verdict := identity.Contest(a.Tree(rules), b.Tree(rules), a.Edge(rules, link))
+	into, from := a, b
+	if len(verdict.Members) > 0 && !verdict.ToLeader {
+		into, from = b, a
+	}
+	change := IdentityChange{Kind: ProfilesMoved, Link: link, Moved: verdict.Members}
+	defer s.remember(a, b, link, len(verdict.Members) > 0)
+	change.Before = []identity.ID{s.folder.ID(into.Document), s.folder.ID(from.Document)}
+	change.After = change.Before[0]
+	if len(verdict.Members) == 0 {
+		change.Kind, change.Reason = LinkRefused, identity.TwoPersons
+		if s.fresh {
+			s.changes = append(s.changes, change)
+		}
+		return
+	}
+	s.docs.move(s.config, from, into, verdict.Members)
+	s.docs.touch(into, s.in)
+	s.docs.touch(from, s.in)
+	s.changes = append(s.changes, change)
+}
+
+// remember keeps the links between two documents that are refused now, with the document of their lesser end.
+func (s *stitch) remember(a, b *entry, link identity.Link, moved bool) {
+	if !moved {
+		b.header = b.Refuse(link) || b.header
+		return
+	}
+	a.Remember(s.config.Rules, b.Document)
+	a.header, b.header = true, true
+}
+
+// ruled reports whether there is a ruling about a member of the one and a member of the other.
+func ruled(a, b *entry) bool {
+	return len(b.Pairs) > 0 && slices.ContainsFunc(a.Pairs, func(p identity.Pair) bool {
+		return a.Has(p.A) && b.Has(p.B) || a.Has(p.B) && b.Has(p.A)
+	})
+}
+
+// settle decides about a link between documents that rulings have a say about.
+func (s *stitch) settle(a, b *entry, link identity.Link) {
+	ids := []identity.ID{s.in.IDs[0], identity.NewID(s.config.Namespace, link.Other)}
+	set, whole, err := s.docs.around(s.config, ids, new(Need))
+	if err != nil {
+		set, whole = []*entry{a, b}, false
+	}
+	r := regroup{config: s.config, docs: s.docs, in: s.in, set: set, whole: whole}
+	leads := s.folder.ID(a.Document)
+	changes := r.run()
+	for i := range changes {
+		changes[i].Link = link
+	}
+	s.changes = append(s.changes, changes...)
+	i := slices.IndexFunc(r.refused, func(r identity.Refused) bool { return r.Link == link })
+	if i >= 0 && s.fresh && len(changes) == 0 {
+		s.changes = append(s.changes, IdentityChange{
+			Kind: LinkRefused, Link: link, Reason: r.refused[i].Reason,
+			Before: []identity.ID{leads, s.folder.ID(b.Document)}, After: leads,
+		})
+	}
+}
+
+func (s *stitch) rooted(e *entry) bool {
+	return slices.ContainsFunc(e.Members, func(m identity.Identifier) bool { return m.Key == s.config.Rules.ProfileKey() })
 }

@@ -85,6 +85,41 @@ func Draw(t *rapid.T) []event.Record {
 	return records
 }
 
+// DrawRulings draws the records of rulings about the identifiers of such a history.
+func DrawRulings(t *rapid.T) []event.Record {
+	var records []event.Record
+	draw := func(label string) string {
+		key := rapid.SampledFrom([]string{"user_id", "email", "cookie", "cookie"}).Draw(t, label+" key")
+		return key + ":" + keyValue(key, rapid.IntRange(0, 3).Draw(t, label))
+	}
+	for i := range rapid.IntRange(1, 4).Draw(t, "rulings") {
+		a, b := draw("a"), draw("b")
+		if a == b {
+			continue
+		}
+		kind := rapid.SampledFrom([]identity.RulingKind{identity.Unlink, identity.Forbid, identity.Unlink, identity.Forbid, identity.Allow}).Draw(t, "ruling")
+		received := Start + rapid.Int64Range(-60*60_000, 30*60_000).Draw(t, "ruled")
+		records = append(records, Ruling("r"+strconv.Itoa(i), received, kind, a, b))
+	}
+	return records
+}
+
+// Ruling returns the record of a ruling about two identifiers, given as "key:value".
+func Ruling(id string, received int64, kind identity.RulingKind, a, b string) event.Record {
+	properties, err := json.Marshal(update.RulingProperties{Ruling: kind, A: a, B: b})
+	if err != nil {
+		panic(err)
+	}
+	return mustRecord(event.Draft{ID: id, Table: update.TableRulings, Time: received, Received: received, Key: a, Properties: properties})
+}
+
+// Link returns the record of an event that matters to no attribute and carries some identifiers.
+func Link(id string, received int64, identifiers map[string]string) event.Record {
+	return mustRecord(event.Draft{
+		ID: id, Table: "orders", Time: received, Received: received, Identifiers: event.Texts(identifiers), Properties: json.RawMessage(`{"total":0}`),
+	})
+}
+
 func drawDraft(t *rapid.T, i int) event.Draft {
 	ids := map[string]string{}
 	for key, most := range map[string]int{"user_id": 2, "email": 2, "cookie": 3} {
