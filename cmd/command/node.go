@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,6 +68,25 @@ func (p *Program) Ask(c *cobra.Command, q Question) ([]byte, error) {
 	return raw, errors.Join(err, store.Close())
 }
 
+// Tell sends a body of JSON to the node that a question would go to, and returns its answer. Without a node nothing is told.
+func (p *Program) Tell(c *cobra.Command, q Question, body []byte) ([]byte, error) {
+	if q.Node != "" {
+		return exchange(c, http.MethodPost, q.Node, q.Path, body)
+	}
+	config, err := p.LoadDeployment()
+	if err != nil {
+		return nil, err
+	}
+	addresses := nodeAddresses(config)
+	for _, address := range addresses {
+		raw, err := exchange(c, http.MethodPost, address, q.Path, body)
+		if !errors.Is(err, errNobody) {
+			return raw, err
+		}
+	}
+	return nil, fmt.Errorf("%w at %s; start one with 'braid run', or name it with --url", errNobody, strings.Join(addresses, " or "))
+}
+
 // nodeAddresses lists where the node of a deployment may answer.
 func nodeAddresses(config *deployment.Config) (urls []string) {
 	if node, ok, err := config.Published(); ok && err == nil && node.HTTP != "" {
@@ -85,14 +105,22 @@ func nodeAddresses(config *deployment.Config) (urls []string) {
 
 // ask asks a node.
 func ask(c *cobra.Command, base, path string) ([]byte, error) {
+	return exchange(c, http.MethodGet, base, path, nil)
+}
+
+// exchange sends a request to a node and returns the answer.
+func exchange(c *cobra.Command, method, base, path string, sent []byte) ([]byte, error) {
 	target := strings.TrimRight(base, "/") + path
 	if u, err := url.Parse(target); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, Usage(c, fmt.Errorf("--url %q is no address such as http://127.0.0.1:8080", base))
 	}
 	ctx := c.Context()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(sent))
 	if err != nil {
 		return nil, err
+	}
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	answer, err := (&http.Client{Timeout: 30 * time.Second}).Do(request)
 	if err != nil {
@@ -108,7 +136,7 @@ func ask(c *cobra.Command, base, path string) ([]byte, error) {
 	}
 	var details problem.Details
 	switch kind := answer.Header.Get("Content-Type"); {
-	case answer.StatusCode == http.StatusOK && strings.HasPrefix(kind, "application/json") && json.Valid(body):
+	case answer.StatusCode/100 == 2 && strings.HasPrefix(kind, "application/json") && json.Valid(body):
 		return body, nil
 	case kind == problem.ContentType && json.Unmarshal(body, &details) == nil && details.Code == "unknown_profile":
 		return nil, NotFoundError{details.Detail}

@@ -22,6 +22,15 @@ type Explanation struct {
 	Document string            `json:"document"` // name of the document, opaque
 	Links    []Link            `json:"links"`    // lightest first; the rest is a single identifier
 	Cells    []Cell            `json:"cells"`    // by their first events
+	// Refused are the links from other profiles that were refused, and Rulings what was ruled about identifiers of this one.
+	Refused []RefusedLink `json:"refused,omitempty"`
+	Rulings []Ruling      `json:"rulings,omitempty"`
+}
+
+// RefusedLink is a link from an identifier of another profile to one of this.
+type RefusedLink struct {
+	Leader string `json:"leader"`
+	Other  string `json:"other"`
 }
 
 // Link is why two identifiers belong together.
@@ -73,9 +82,13 @@ func Explain(s *segment.Segment, folder *profile.Folder, d *profile.Document, no
 		e.Kinds[name] = definition.Kind
 	}
 	for _, edge := range d.Tree(s.Rules).Edges() {
-		e.Links = append(e.Links, Link{
-			Leader: edge.Leader.String(), Other: edge.Other.String(), Policy: edge.Policy, At: moment(edge.At), Event: edge.At.ID,
-		})
+		e.Links = append(e.Links, link(edge))
+	}
+	for _, l := range d.Refused {
+		e.Refused = append(e.Refused, RefusedLink{Leader: l.Leader.String(), Other: l.Other.String()})
+	}
+	for _, p := range d.Pairs {
+		e.Rulings = append(e.Rulings, rulings(p)...)
 	}
 	cells := slices.SortedStableFunc(slices.Values(d.Cells), func(a, b *profile.Cell) int { return a.First.Compare(b.First) })
 	for _, c := range cells {

@@ -53,6 +53,12 @@ func (e *Explanation) Write(w io.Writer) error {
 	for _, l := range e.Links {
 		fmt.Fprintf(w, "  %s and %s: %s, event %s, %s\n", printable(l.Leader), printable(l.Other), clock(l.At), printable(l.Event), l.Policy)
 	}
+	for _, l := range e.Refused {
+		fmt.Fprintf(w, "  refused: %s of another profile with %s\n", printable(l.Leader), printable(l.Other))
+	}
+	for _, r := range e.Rulings {
+		fmt.Fprintf(w, "  ruled: %s %s and %s, %s, event %s\n", r.Ruling, printable(r.A), printable(r.B), clock(r.At), printable(r.Event))
+	}
 	for i, c := range e.Cells {
 		var names []string
 		for _, id := range c.Identifiers {

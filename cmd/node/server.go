@@ -8,8 +8,10 @@ import (
 
 	"github.com/braidhq/braid/cmd/explanation"
 	"github.com/braidhq/braid/serving"
+	identities "github.com/braidhq/braid/serving/identity"
 	"github.com/braidhq/braid/serving/ingest"
 	"github.com/braidhq/braid/serving/profiles"
+	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -32,6 +34,10 @@ func (n *Node) startServer(options []kgo.Opt) (err error) {
 		return err
 	}
 	routes := []serving.Route{{Pattern: profiles.Pattern, Handler: profiles.NewHandler(profiles.LookupFunc(n.lookup), n.options.Logger)}}
+	logger := n.options.Logger
+	routes = append(routes,
+		serving.Route{Pattern: identities.PatternExplain, Handler: identities.ExplainHandler(n.explain, logger)},
+		serving.Route{Pattern: identities.PatternRule, Handler: identities.RuleHandler(config.Rules, n.send, n.options.Now, logger)})
 	for _, pattern := range ingest.Patterns {
 		routes = append(routes, serving.Route{Pattern: pattern, Handler: events})
 	}
@@ -79,6 +85,28 @@ func (n *Node) checkJobs(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// explain says how two identifiers stand to each other.
+func (n *Node) explain(ctx context.Context, a, b string) ([]byte, error) {
+	r, err := explanation.Relate(ctx, n.options.Segment, n.reader, a, b)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(r)
+}
+
+// send sends an event of the node's own.
+func (n *Node) send(ctx context.Context, d event.Draft) error {
+	r, err := event.New(d)
+	if err != nil {
+		return err
+	}
+	record := &kgo.Record{Topic: n.events, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		record.Headers = append(record.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return n.producer.ProduceSync(ctx, record).FirstErr()
 }
 
 // lookup finds a profile by an identifier or, under the key "profile_id", by any profile ID ever given out.

@@ -12,5 +12,6 @@ import (
 func Group(p *command.Program) command.Group {
 	return command.Group{Name: "steward", Title: "For stewards, who answer for what is known of people:", Commands: []*cobra.Command{
 		profileCommand(p),
+		identityCommand(p),
 	}}
 }

@@ -54,6 +54,32 @@ func (t *Tree) Members() []Identifier { return t.members }
 // Edges returns the edges that hold the tree together, lightest first.
 func (t *Tree) Edges() []Edge { return t.edges }
 
+// Path returns the edges that lead from one member to another, in their order; nil when one is no member.
+func (t *Tree) Path(from, to Identifier) []Edge {
+	a, aok := t.index[from]
+	b, bok := t.index[to]
+	if !aok || !bok {
+		return nil
+	}
+	var walk func(node, via int) ([]Edge, bool)
+	walk = func(node, via int) ([]Edge, bool) {
+		if node == b {
+			return nil, true
+		}
+		for _, i := range t.at[node] {
+			if i == via {
+				continue
+			}
+			if rest, ok := walk(t.otherEnd(i, node), i); ok {
+				return append([]Edge{t.edges[i]}, rest...), true
+			}
+		}
+		return nil, false
+	}
+	path, _ := walk(a, -1)
+	return path
+}
+
 // heaviest returns the heaviest edge on the path between two members, and false when the path is empty.
 func (t *Tree) heaviest(from, to int) (Edge, bool) {
 	var walk func(node, via int) (Edge, bool, bool)

@@ -64,7 +64,11 @@ func (r *Reader) Document(ctx context.Context, id identity.ID) (*profile.Documen
 		if err != nil {
 			return nil, err
 		}
-		return docs.Of(id), nil
+		doc := docs.Of(id)
+		if doc != nil && len(doc.Cells) == 0 && doc.PublishedAs == "" { // only rulings know the identifier
+			return nil, nil
+		}
+		return doc, nil
 	}
 }
 

@@ -11,10 +11,13 @@ import (
 
 // Rechecked is what a recheck found and did.
 type Rechecked struct {
-	Documents, Identifiers, Links, Rulings int
-	Changes                                map[ChangeKind]int
+	Documents   int                `json:"documents"`
+	Identifiers int                `json:"identifiers"`
+	Links       int                `json:"links"`
+	Rulings     int                `json:"rulings"`
+	Changes     map[ChangeKind]int `json:"changes"`
 	// Unsettled is the number of documents that changed while they were looked at: another recheck is needed.
-	Unsettled int
+	Unsettled int `json:"unsettled"`
 }
 
 // Recheck settles all identifiers of a segment at once, by all links and rulings that the store holds, and corrects what differs. It
