@@ -189,7 +189,7 @@ held in memory. With the embedded store the node must not run; it sends what has
 			if err != nil {
 				return err
 			}
-			done, err := update.Recheck(c.Context(), s.Config(), store)
+			done, err := update.Recheck(c.Context(), s.Config(), store, nil)
 			if err = errors.Join(err, store.Close()); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func (r run) applied(t *rapid.T, s arrivals.Schedule) *memory.Store {
 }
 
 func recheck(t *rapid.T, config *update.Config, store update.Store) update.Rechecked {
-	done, err := update.Recheck(context.Background(), config, store)
+	done, err := update.Recheck(context.Background(), config, store, nil)
 	if err != nil || done.Unsettled > 0 {
 		t.Fatal(done, err)
 	}

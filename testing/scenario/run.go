@@ -201,6 +201,9 @@ func (s *Scenario) another(ctx context.Context, send func(w *World) error) (show
 	if err := w.SetClock(ctx, clock); err != nil {
 		return nil, err
 	}
+	if _, err := w.Recheck(ctx); err != nil { // what was cut off may want links that came later
+		return nil, err
+	}
 	all := shown{}
 	for _, step := range s.tail() {
 		got, err := step.run(ctx, w)

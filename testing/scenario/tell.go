@@ -107,8 +107,13 @@ func tellIdentity(w *World, e update.Effect) (string, error) {
 		text += " " + before[0] + " and " + before[1] + " into " + after
 	case c.Kind == update.ProfilesMoved && len(before) == 2:
 		text += " " + moved + " from " + before[1] + " to " + before[0]
+	case c.Kind == update.ProfileSplit && len(before) == 1:
+		text += " " + moved + " from " + before[0] + ", now " + after
 	case c.Kind == update.LinkRefused:
 		text += " to join " + strings.Join(before, " and ")
+		if c.Reason != identity.TwoPersons {
+			text += ", " + string(c.Reason)
+		}
 	default:
 		text += fmt.Sprintf(" %s into %s, moved %s", strings.Join(before, " and "), after, moved)
 	}

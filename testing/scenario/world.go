@@ -130,6 +130,11 @@ func (w *World) SetClock(ctx context.Context, ms int64) error {
 	return w.advance(ctx)
 }
 
+// Recheck settles all identifiers anew, by all links and rulings.
+func (w *World) Recheck(ctx context.Context) (update.Rechecked, error) {
+	return update.Recheck(ctx, w.config, w.store, w.keep)
+}
+
 // prepare gives a record the next place in a partition.
 func (w *World) prepare(r Record, partition int) *update.Input {
 	r.Position = event.Position{Topic: arrivals.Topic, Partition: int32(partition), Offset: w.next[partition]}

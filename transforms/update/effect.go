@@ -208,8 +208,8 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 		outboxOf(e.cause).superseded(e.cause.Event.ID, e.cause.Received, e.PublishedAs, by)
 	}
 	for _, e := range docs.touched {
-		if docs.documents[e.Key] != e || len(e.Cells) == 0 && e.PublishedAs == "" && e.cause.Ruling != nil {
-			continue // it is no more, or is only a name in a ruling
+		if docs.documents[e.Key] != e || e.Unseen() { // it is no more, or only a name in a ruling
+			continue
 		}
 		now := e.received
 		switch {

@@ -65,7 +65,7 @@ func (r *Reader) Document(ctx context.Context, id identity.ID) (*profile.Documen
 			return nil, err
 		}
 		doc := docs.Of(id)
-		if doc != nil && len(doc.Cells) == 0 && doc.PublishedAs == "" { // only rulings know the identifier
+		if doc != nil && doc.Unseen() {
 			return nil, nil
 		}
 		return doc, nil
@@ -78,8 +78,22 @@ func (r *Reader) has(doc *profile.Document, id identity.ID) bool {
 	return slices.ContainsFunc(doc.Members, func(m identity.Identifier) bool { return identity.NewID(r.config.Namespace, m) == id })
 }
 
-// Documents iterates over all documents in the order of their keys; a document that changes meanwhile may be missed or come twice.
+// Documents iterates over the documents of all people in the order of their keys; one that changes meanwhile may be missed or come twice.
 func (r *Reader) Documents(ctx context.Context) iter.Seq2[*profile.Document, error] {
+	return func(yield func(*profile.Document, error) bool) {
+		for d, err := range r.all(ctx) {
+			if d != nil && d.Unseen() {
+				continue
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
+}
+
+// all iterates over all documents, also those that only rulings name.
+func (r *Reader) all(ctx context.Context) iter.Seq2[*profile.Document, error] {
 	return func(yield func(*profile.Document, error) bool) {
 		from, to := r.keys.all('d')
 		prefix := len(from)

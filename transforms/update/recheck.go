@@ -21,9 +21,9 @@ type Rechecked struct {
 }
 
 // Recheck settles all identifiers of a segment at once, by all links and rulings that the store holds, and corrects what differs. It
-// is needed where something was cut off and more hung together than Step looks at; such documents say so. Effects are left for the
-// pipeline to send. All identifiers and links are held in memory.
-func Recheck(ctx context.Context, config *Config, store Store) (Rechecked, error) {
+// is needed where something was cut off and more hung together than Step looks at; such documents say so. Effects are given to send, if there is one, else left for the
+// pipeline. All identifiers and links are held in memory.
+func Recheck(ctx context.Context, config *Config, store Store, send func([]Effect) error) (Rechecked, error) {
 	done := Rechecked{Changes: map[ChangeKind]int{}}
 	worker := NewWorker(config, store)
 	homes, marked := map[identity.Identifier]profile.Key{}, map[profile.Key]bool{}
@@ -31,7 +31,7 @@ func Recheck(ctx context.Context, config *Config, store Store) (Rechecked, error
 	var members []identity.Identifier
 	var edges []identity.Edge
 	var pairs []identity.Pair
-	for d, err := range NewReader(config, store).Documents(ctx) {
+	for d, err := range NewReader(config, store).all(ctx) {
 		if err != nil {
 			return done, err
 		}
@@ -51,6 +51,12 @@ func Recheck(ctx context.Context, config *Config, store Store) (Rechecked, error
 		result, err := worker.retry(func() (Result, error) { return worker.recheck(ctx, work) })
 		if err != nil {
 			return done, err
+		}
+		if send != nil {
+			if err := send(result.Effects); err != nil {
+				return done, err
+			}
+			worker.Settle()
 		}
 		for kind, n := range result.Changes {
 			done.Changes[kind] += n
