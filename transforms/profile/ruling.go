@@ -105,7 +105,9 @@ func (d *Document) Remember(rules *identity.Rules, o *Document) {
 }
 
 // Unseen reports whether no event ever carried a member: only rulings name them.
-func (d *Document) Unseen() bool { return len(d.Cells) == 0 && len(d.Refused) == 0 && d.PublishedAs == "" }
+func (d *Document) Unseen() bool {
+	return len(d.Cells) == 0 && len(d.Refused) == 0 && d.PublishedAs == ""
+}
 
 // ForgetInner drops the refused links that lie within the document by now.
 func (d *Document) ForgetInner() {

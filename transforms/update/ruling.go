@@ -124,7 +124,7 @@ type regroup struct {
 	docs   *Documents
 	in     *Input
 	set    []*entry
-	whole  bool // whether the set holds all that matters
+	whole  bool                    // whether the set holds all that matters
 	groups [][]identity.Identifier // the outcome, where it is known; nil: it is to be found
 
 	before  map[*entry]identity.ID
