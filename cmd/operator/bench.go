@@ -11,6 +11,7 @@ import (
 
 	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/cmd/operator/bench"
+	"github.com/braidhq/braid/cmd/operator/bench/identity"
 	"github.com/braidhq/braid/cmd/operator/bench/runner"
 )
 
@@ -21,7 +22,35 @@ func benchCommand(p *command.Program) *cobra.Command {
 		Args:  command.Subcommands,
 		RunE:  command.Help,
 	}
-	c.AddCommand(benchRealtimeCommand(p), benchRunnerCommand(p), benchWorkCommand())
+	c.AddCommand(benchRealtimeCommand(p), benchRunnerCommand(p), benchIdentityCommand(), benchWorkCommand())
+	return c
+}
+
+func benchIdentityCommand() *cobra.Command {
+	var o identity.Options
+	var report string
+	c := &cobra.Command{
+		Use:   "identity",
+		Short: "Measure how right and how fast identifiers are stitched",
+		Long: `Identity sends a month of events through the core, of which it is known whose every identifier is, and prints precision and recall
+over pairs of identifiers: those within a profile that have an owner in common, and those of one owner, connected by events, that are
+within a profile. Then it measures the core by itself: events per second, people with many identifiers, an identifier that very many
+people share.`,
+		Example: "  braid bench identity\n  braid bench identity --traffic 3 --report report.json",
+		Args:    command.Arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Out = c.OutOrStdout()
+			r, err := identity.Run(c.Context(), o)
+			if err != nil || report == "" {
+				return err
+			}
+			return command.WriteReport(report, r)
+		},
+	}
+	f := c.Flags()
+	f.Float64Var(&o.Traffic, "traffic", 1, "multiplies the month's visits")
+	f.IntVar(&o.Sharers, "people", 100_000, "how many people share one identifier")
+	f.StringVar(&report, "report", "", "file for the figures, as JSON")
 	return c
 }
 

@@ -114,3 +114,25 @@ func readLines(path string, each func([]byte) error) error {
 	}
 	return nil
 }
+
+// Owners returns whose each identifier is, "key:value" to the ranks of the users: several for an address or a browser that is shared.
+func (m *Month) Owners() map[string][]int {
+	owners := map[string][]int{}
+	for i, u := range m.users {
+		for _, own := range []struct {
+			key   int
+			value string
+		}{
+			{Customer, u.ID}, {Email, u.Email}, {Cookie, u.Platforms.Web.AnonymousID},
+			{Device, u.Platforms.IOS.AnonymousID}, {Device, u.Platforms.Android.AnonymousID},
+			{Advertising, u.Platforms.IOS.AdvertisingID}, {Advertising, u.Platforms.Android.AdvertisingID},
+		} {
+			name := Keys[own.key].Key + ":" + own.value
+			owners[name] = append(owners[name], i)
+			if own.key == Cookie && m.shares(int32(i)) {
+				owners[name] = append(owners[name], i^1)
+			}
+		}
+	}
+	return owners
+}
