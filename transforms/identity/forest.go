@@ -1,58 +1,88 @@
 package identity
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // Tree is one tree of the minimum spanning forest: identifiers, and the lightest edges that hold them together. At most one of
 // its identifiers is of the profile key; it is the root, by which the tree hangs on the contracted root of the whole graph.
 type Tree struct {
 	members []Identifier
 	index   map[Identifier]int
-	edges   []Edge  // of the tree, lightest first
-	at      [][]int // node -> indexes into edges
-	root    int     // node of the profile key's identifier, or -1
+	edges   []Edge // of the tree
+	ends    [][2]int
+	// first and next list the edges at a node: 2*i and 2*i+1 are the ends of edge i at its leader and at its other; -1 ends a list.
+	first, next []int
+	root        int // node of the profile key's identifier, or -1
 }
 
 // NewTree builds the tree of members from edges between them (Kruskal 1956); further edges, those that lead elsewhere, and those that
 // rulings about pairs do not let hold are left out. The caller guarantees that the rest connects the members.
 func NewTree(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) *Tree {
-	t := &Tree{members: members, index: make(map[Identifier]int, len(members)), at: make([][]int, len(members)), root: -1}
 	f := newForest(rules, members)
 	f.constrain(pairs)
-	for i, m := range members {
-		t.index[m] = i
-		if m.Key == rules.profile {
-			t.root = i
-		}
+	t := &Tree{members: members, index: f.index, first: make([]int, len(members)), root: slices.Index(f.rooted, true)}
+	for i := range t.first {
+		t.first[i] = -1
 	}
-	sorted := edges
 	if len(f.pairs) > 0 {
-		sorted = unite(edges)
-	} else {
-		sorted = slices.Clone(edges)
-		slices.SortFunc(sorted, Edge.Compare)
+		edges = unite(edges)
 	}
-	for _, e := range sorted {
+	room := max(len(members)-1, 0)
+	t.edges, t.ends, t.next = make([]Edge, 0, room), make([][2]int, 0, room), make([]int, 0, 2*room)
+	inner := make([]innerEdge, 0, len(edges))
+	for i := range edges {
+		e := &edges[i]
 		a, aok := t.index[e.Leader]
 		b, bok := t.index[e.Other]
-		if !aok || !bok || f.find(a) == f.find(b) {
+		if aok && bok {
+			inner = append(inner, innerEdge{e, a, b})
+		}
+	}
+	if len(inner) > room { // else none of them can be left out
+		slices.SortFunc(inner, func(a, b innerEdge) int { return a.Edge.Compare(*b.Edge) })
+	}
+	for _, e := range inner {
+		a, b := e.leader, e.other
+		x, y := f.find(a), f.find(b)
+		if x == y {
 			continue
 		}
-		if reason, _ := f.refuses(f.find(a), f.find(b), e); reason != "" {
+		if reason, _ := f.refuses(x, y, *e.Edge); reason != "" {
 			continue
 		}
-		f.join(f.find(a), f.find(b))
-		t.at[a] = append(t.at[a], len(t.edges))
-		t.at[b] = append(t.at[b], len(t.edges))
-		t.edges = append(t.edges, e)
+		f.join(x, y)
+		i := len(t.edges)
+		t.edges, t.ends = append(t.edges, *e.Edge), append(t.ends, [2]int{a, b})
+		t.next = append(t.next, t.first[a], t.first[b])
+		t.first[a], t.first[b] = 2*i, 2*i+1
 	}
 	return t
+}
+
+// innerEdge is an edge between two members, by their places. Edges are large, so they are not moved about.
+type innerEdge struct {
+	*Edge
+	leader, other int
+}
+
+// edgesAt iterates over the edges at a node.
+func (t *Tree) edgesAt(node int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for end := t.first[node]; end >= 0; end = t.next[end] {
+			if !yield(end / 2) {
+				return
+			}
+		}
+	}
 }
 
 // Members returns the identifiers of the tree.
 func (t *Tree) Members() []Identifier { return t.members }
 
 // Edges returns the edges that hold the tree together, lightest first.
-func (t *Tree) Edges() []Edge { return t.edges }
+func (t *Tree) Edges() []Edge { return slices.SortedFunc(slices.Values(t.edges), Edge.Compare) }
 
 // Path returns the edges that lead from one member to another, in their order; nil when one is no member.
 func (t *Tree) Path(from, to Identifier) []Edge {
@@ -66,7 +96,7 @@ func (t *Tree) Path(from, to Identifier) []Edge {
 		if node == b {
 			return nil, true
 		}
-		for _, i := range t.at[node] {
+		for i := range t.edgesAt(node) {
 			if i == via {
 				continue
 			}
@@ -87,7 +117,7 @@ func (t *Tree) heaviest(from, to int) (Edge, bool) {
 		if node == to {
 			return Edge{}, false, true
 		}
-		for _, i := range t.at[node] {
+		for i := range t.edgesAt(node) {
 			if i == via {
 				continue
 			}
@@ -107,10 +137,10 @@ func (t *Tree) heaviest(from, to int) (Edge, bool) {
 }
 
 func (t *Tree) otherEnd(edge, node int) int {
-	if a := t.index[t.edges[edge].Leader]; a != node {
+	if a := t.ends[edge][0]; a != node {
 		return a
 	}
-	return t.index[t.edges[edge].Other]
+	return t.ends[edge][1]
 }
 
 // side returns the members that stay connected with node once the edge is cut.
@@ -119,7 +149,7 @@ func (t *Tree) side(node int, cut Edge) []Identifier {
 	var walk func(node, via int)
 	walk = func(node, via int) {
 		reached = append(reached, t.members[node])
-		for _, i := range t.at[node] {
+		for i := range t.edgesAt(node) {
 			if i != via && t.edges[i].Link != cut.Link {
 				walk(t.otherEnd(i, node), i)
 			}

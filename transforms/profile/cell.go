@@ -34,6 +34,9 @@ func NewCell(namespace string, ids []identity.Identifier) *Cell {
 
 // Leader returns the most identifying identifier of the cell.
 func (c *Cell) Leader(rules *identity.Rules) identity.Identifier {
+	if len(c.Identifiers) == 1 {
+		return c.Identifiers[0]
+	}
 	return slices.MinFunc(c.Identifiers, rules.Compare)
 }
 

@@ -110,7 +110,11 @@ func (d *Document) Edge(rules *identity.Rules, link identity.Link) identity.Edge
 
 // Edges returns an edge for each link of each cell, whether it leads to a member or not.
 func (d *Document) Edges(rules *identity.Rules) []identity.Edge {
-	var edges []identity.Edge
+	room := 0
+	for _, c := range d.Cells {
+		room += len(c.Identifiers) - 1
+	}
+	edges := make([]identity.Edge, 0, room)
 	for _, c := range d.Cells {
 		leader := c.Leader(rules)
 		for _, other := range c.Identifiers {

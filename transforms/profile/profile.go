@@ -93,7 +93,14 @@ func latestFirst(a, b Sighted) int {
 }
 
 // ID returns the profile ID of a document.
-func (f *Folder) ID(d *Document) identity.ID { return f.profileID(f.sighted(d)) }
+func (f *Folder) ID(d *Document) identity.ID {
+	for _, m := range d.Members {
+		if m.Key == f.Rules.ProfileKey() {
+			return identity.NewID(f.Namespace, m)
+		}
+	}
+	return f.profileID(f.sighted(d))
+}
 
 // profileID is the ID of the profile key's identifier once it is known, before that of the identifier seen first.
 func (f *Folder) profileID(sighted []Sighted) identity.ID {

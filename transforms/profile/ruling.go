@@ -94,10 +94,9 @@ func (d *Document) Remember(rules *identity.Rules, o *Document) {
 		from, to := pair[0], pair[1]
 		to.ForgetInner()
 		for _, c := range from.Cells {
-			leader := c.Leader(rules)
 			for _, other := range c.Identifiers {
-				if other != leader && to.Has(other) && !from.Has(other) {
-					to.Refuse(identity.Link{Leader: leader, Other: other})
+				if !from.Has(other) && to.Has(other) { // so it does not lead the cell
+					to.Refuse(identity.Link{Leader: c.Leader(rules), Other: other})
 				}
 			}
 		}
