@@ -117,6 +117,12 @@ func Member(object gjson.Result, name string) gjson.Result {
 	return gjson.Parse(v)
 }
 
+// PathHead returns the first name of a path, as it stands in the JSON.
+func PathHead(path string) string {
+	name, _, _ := cutPath(path)
+	return name
+}
+
 func cutPath(path string) (name, rest string, more bool) {
 	i := strings.IndexAny(path, `.\`)
 	switch {

@@ -4,18 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
-)
-
-// Normalization says how a value is brought into the form in which it is compared and stored.
-type Normalization string
-
-// The normalizations. The empty value means Trim.
-const (
-	Verbatim Normalization = "none"  // as it came
-	Trim     Normalization = "trim"  // white space around it removed
-	Lower    Normalization = "lower" // trimmed and in lower case
-	Email    Normalization = "email" // trimmed, in lower case, and it must have the shape local@domain
 )
 
 // Policy says which of several competing links of a key wins.
@@ -34,15 +22,38 @@ const MaxValueBytes = 512
 type KeyRule struct {
 	// Name of the key; required.
 	Name string `yaml:"name" json:"name" jsonschema:"required,description=Name of the stitching key."`
-	// Normalize is none, trim, lower or email; default trim.
-	Normalize Normalization `yaml:"normalize,omitempty" json:"normalize,omitempty" jsonschema:"enum=none,enum=trim,enum=lower,enum=email,default=trim,description=How values are made comparable."`
+	// Normalize is none, trim, lower, email, phone or {phone: REGION}; default trim.
+	Normalize Normalization `yaml:"normalize,omitempty" json:"normalize,omitzero"`
+	// Replace is applied to normalized values, in its order; default nothing.
+	Replace []Replacement `yaml:"replace,omitempty" json:"replace,omitempty" jsonschema:"description=What is replaced in normalized values\\, in this order."`
 	// Policy is keep_first or move_to_latest; default keep_first.
 	Policy Policy `yaml:"policy,omitempty" json:"policy,omitempty" jsonschema:"enum=keep_first,enum=move_to_latest,default=keep_first,description=Which of several competing links of this key wins."`
 	// ValidRegexp must match the whole normalized value when it is set (RE2 syntax).
 	ValidRegexp string `yaml:"valid_regexp,omitempty" json:"valid_regexp,omitempty" jsonschema:"description=A value counts only when this RE2 expression matches it from end to end."`
 	// InvalidTexts are values that never identify anybody; compared after normalization.
 	InvalidTexts []string `yaml:"invalid_texts,omitempty" json:"invalid_texts,omitempty" jsonschema:"description=Values that identify nobody."`
+	// InvalidRegexp matches values that never identify anybody, from end to end (RE2 syntax).
+	InvalidRegexp string `yaml:"invalid_regexp,omitempty" json:"invalid_regexp,omitempty" jsonschema:"description=A value that this RE2 expression matches from end to end identifies nobody."`
+	// Junk is refuse or allow: whether well-known values such as null, anonymous, 0 or zero UUIDs identify nobody; default refuse.
+	Junk JunkRule `yaml:"junk,omitempty" json:"junk,omitempty" jsonschema:"enum=refuse,enum=allow,default=refuse,description=Whether well-known junk such as null\\, anonymous\\, 0 or a UUID of zeros identifies nobody."`
 }
+
+// Replacement replaces what an expression matches.
+type Replacement struct {
+	// Pattern is matched anywhere in the value (RE2 syntax); required.
+	Pattern string `yaml:"pattern" json:"pattern" jsonschema:"required,description=RE2 expression\\, matched anywhere in the value."`
+	// With takes its place; $1 is the first group. Default nothing.
+	With string `yaml:"with,omitempty" json:"with,omitempty" jsonschema:"description=What takes its place; $1 is the first group."`
+}
+
+// JunkRule says what becomes of well-known junk.
+type JunkRule string
+
+// The rules for junk. The empty value means RefuseJunk.
+const (
+	RefuseJunk JunkRule = "refuse"
+	AllowJunk  JunkRule = "allow"
+)
 
 // FieldError tells which field of a rule is wrong.
 type FieldError struct {
@@ -62,10 +73,21 @@ func (k KeyRule) Validate() []*FieldError {
 	if k.Name == "" {
 		wrong("name", "a stitching key needs a name")
 	}
-	switch k.Normalize {
-	case "", Verbatim, Trim, Lower, Email:
+	if err := k.Normalize.validate(); err != nil {
+		wrong("normalize", "%v", err)
+	}
+	switch k.Junk {
+	case "", RefuseJunk, AllowJunk:
 	default:
-		wrong("normalize", "unknown normalization %q; use none, trim, lower or email", string(k.Normalize))
+		wrong("junk", "unknown rule %q; use refuse or allow", string(k.Junk))
+	}
+	for i, r := range k.Replace {
+		if _, err := regexp.Compile(r.Pattern); err != nil || r.Pattern == "" {
+			wrong("replace", "pattern %d: %q is not an expression that could match anything", i+1, r.Pattern)
+		}
+	}
+	if _, err := compileWhole(k.InvalidRegexp); err != nil {
+		wrong("invalid_regexp", "%v", err)
 	}
 	switch k.Policy {
 	case "", KeepFirst, MoveToLatest:
@@ -103,26 +125,13 @@ const (
 	Empty         Refusal = "empty"
 	TooLong       Refusal = "too_long"
 	NotAnEmail    Refusal = "not_an_email"
+	NotAPhone     Refusal = "not_a_phone"
+	KnownJunk     Refusal = "known_junk"
+	NameCase      Refusal = "name_case_mismatch"
 	InvalidRegexp Refusal = "fails_valid_regexp"
 	InvalidText   Refusal = "invalid_text"
 	NotPrintable  Refusal = "control_character"
 )
-
-func (n Normalization) apply(value string) string {
-	switch n {
-	case Verbatim:
-		return value
-	case Lower, Email:
-		return strings.ToLower(strings.TrimSpace(value))
-	default:
-		return strings.TrimSpace(value)
-	}
-}
-
-func looksLikeEmail(value string) bool {
-	at := strings.LastIndexByte(value, '@')
-	return at > 0 && at < len(value)-1 && !strings.ContainsFunc(value, unicode.IsSpace)
-}
 
 // RefusedError says that a value asked for cannot be an identifier.
 type RefusedError struct {

@@ -20,8 +20,9 @@ type Rules struct {
 
 type key struct {
 	KeyRule
-	valid   *regexp.Regexp
-	invalid map[string]bool
+	valid, never *regexp.Regexp
+	replace      []*regexp.Regexp // the patterns of Replace
+	invalid      map[string]bool
 }
 
 // NewRules compiles keys, listed most identifying first. The profile key must be one of them.
@@ -38,9 +39,21 @@ func NewRules(keys []KeyRule, profileKey string) (*Rules, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %q: valid_regexp: %w", rule.Name, err)
 		}
-		k := key{KeyRule: rule, valid: valid, invalid: make(map[string]bool, len(rule.InvalidTexts))}
-		for _, text := range rule.InvalidTexts {
-			k.invalid[rule.Normalize.apply(text)] = true
+		never, err := compileWhole(rule.InvalidRegexp)
+		if err != nil {
+			return nil, fmt.Errorf("key %q: invalid_regexp: %w", rule.Name, err)
+		}
+		k := key{KeyRule: rule, valid: valid, never: never, invalid: make(map[string]bool, len(rule.InvalidTexts))}
+		for _, r := range rule.Replace {
+			pattern, err := regexp.Compile(r.Pattern)
+			if err != nil {
+				return nil, fmt.Errorf("key %q: replace: %w", rule.Name, err)
+			}
+			k.replace = append(k.replace, pattern)
+		}
+		for _, text := range rule.InvalidTexts { // as they are written, and as they are normalized
+			normalized, _ := k.normalize(text)
+			k.invalid[text], k.invalid[normalized] = true, true
 		}
 		r.index[rule.Name] = i
 		r.keys = append(r.keys, k)
@@ -94,7 +107,8 @@ func (r *Rules) Normalize(name, value string) (Identifier, Refusal) {
 		return Identifier{}, NotConfigured
 	}
 	k := &r.keys[i]
-	value = k.Normalize.apply(value)
+	raw := value
+	value, refusal := k.normalize(value)
 	switch {
 	case value == "":
 		return Identifier{}, Empty
@@ -102,14 +116,27 @@ func (r *Rules) Normalize(name, value string) (Identifier, Refusal) {
 		return Identifier{}, TooLong
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return Identifier{}, NotPrintable
-	case k.Normalize == Email && !looksLikeEmail(value):
-		return Identifier{}, NotAnEmail
-	case k.invalid[value]:
+	case k.invalid[value] || k.invalid[raw]:
+		return Identifier{}, InvalidText
+	case k.Junk != AllowJunk && isJunk(value):
+		return Identifier{}, KnownJunk
+	case refusal != "":
+		return Identifier{}, refusal
+	case k.never != nil && k.never.MatchString(value):
 		return Identifier{}, InvalidText
 	case k.valid != nil && !k.valid.MatchString(value):
 		return Identifier{}, InvalidRegexp
 	}
 	return Identifier{Key: name, Value: value}, ""
+}
+
+// normalize returns the normalized value, or why there is none.
+func (k *key) normalize(value string) (string, Refusal) {
+	value, refusal := k.Normalize.apply(value)
+	for i, pattern := range k.replace {
+		value = pattern.ReplaceAllString(value, k.Replace[i].With)
+	}
+	return value, refusal
 }
 
 // Source says in which field of a table's events the values of a key are found.
@@ -139,12 +166,33 @@ func (r *Rules) Identify(e *event.Event, sources []Source) (ids []Identifier, re
 			id, reason = r.Normalize(s.Key, field.Str)
 		}
 		if reason != "" {
-			text := field.String()
-			refused = append(refused, RefusedValue{Key: s.Key, Value: strings.ToValidUTF8(text[:min(len(text), 64)], ""), Reason: reason})
+			refused = append(refused, RefusedValue{Key: s.Key, Value: shortened(field.String()), Reason: reason})
 			continue
 		}
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, r.Compare)
-	return ids, refused
+	return ids, r.unmapped(e, sources, refused)
 }
+
+// unmapped adds what stands among the identifiers of an event and is no source of its table: most likely a name that is written wrong.
+func (r *Rules) unmapped(e *event.Event, sources []Source, refused []RefusedValue) []RefusedValue {
+	e.Field("identifiers").ForEach(func(name, value gjson.Result) bool {
+		v := RefusedValue{Key: name.Str, Reason: NotConfigured}
+		for _, s := range sources {
+			if event.PathHead(s.Field) == name.Str || s.Field == name.Str {
+				return true
+			}
+			if strings.EqualFold(s.Field, name.Str) {
+				v.Key, v.Reason = s.Key, NameCase
+			}
+		}
+		v.Value = shortened(value.String())
+		refused = append(refused, v)
+		return true
+	})
+	return refused
+}
+
+// shortened cuts a value to 64 bytes.
+func shortened(text string) string { return strings.ToValidUTF8(text[:min(len(text), 64)], "") }

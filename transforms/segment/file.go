@@ -82,8 +82,11 @@ func (f File) withDefaults() File {
 	for i := range f.Keys {
 		k := &f.Keys[i]
 		names[k.Name] = k.Name
-		if k.Normalize == "" {
-			k.Normalize = identity.Trim
+		if k.Normalize.Form == "" {
+			k.Normalize.Form = identity.Trim
+		}
+		if k.Junk == "" {
+			k.Junk = identity.RefuseJunk
 		}
 		if k.Policy == "" {
 			k.Policy = identity.KeepFirst

@@ -9,6 +9,7 @@ import (
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/filter"
+	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/strict"
 )
 
@@ -52,6 +53,17 @@ func shapes(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[strict.Duration]():
 		return &jsonschema.Schema{Type: "string", Pattern: "^[0-9]+(ms|s|m|h|d)$"}
+	case reflect.TypeFor[identity.Normalization]():
+		phone := jsonschema.NewProperties()
+		phone.Set("phone", &jsonschema.Schema{Type: "string", Pattern: "^[A-Z]{2}$"})
+		return &jsonschema.Schema{
+			Description: "How values are made comparable. phone gives the international form; {phone: US} takes numbers without a country code for American ones.",
+			Default:     string(identity.Trim),
+			OneOf: []*jsonschema.Schema{
+				{Type: "string", Enum: []any{"none", "trim", "lower", "email", "phone"}},
+				{Type: "object", Properties: phone, Required: []string{"phone"}, AdditionalProperties: jsonschema.FalseSchema},
+			},
+		}
 	case reflect.TypeFor[KeyMap]():
 		text := &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))}
 		return &jsonschema.Schema{

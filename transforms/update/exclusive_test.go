@@ -84,7 +84,7 @@ func TestProfileKeyIsExclusive(t *testing.T) {
 					e := sighting{at: int64(i) * 10}
 					for _, key := range ranked {
 						if n := rapid.IntRange(-1, 3).Draw(t, key); n >= 0 {
-							e.ids = append(e.ids, fmt.Sprintf("%s:%d", key, n))
+							e.ids = append(e.ids, fmt.Sprintf("%s:v%d", key, n))
 						}
 					}
 					if len(e.ids) > 0 {

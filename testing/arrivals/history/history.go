@@ -21,7 +21,7 @@ const Start int64 = 1_700_000_000_000
 // Config returns the segment of the histories: three keys, the cookie under the given policy, and an attribute of every kind.
 func Config(cookie identity.Policy) (*update.Config, error) {
 	rules, err := identity.NewRules([]identity.KeyRule{
-		{Name: "user_id"}, {Name: "email", Normalize: identity.Email}, {Name: "cookie", Policy: cookie},
+		{Name: "user_id"}, {Name: "email", Normalize: identity.Normalization{Form: identity.Email}}, {Name: "cookie", Policy: cookie},
 	}, "user_id")
 	if err != nil {
 		return nil, err
