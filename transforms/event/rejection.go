@@ -23,6 +23,7 @@ const (
 	UnknownTable  Reason = "unknown_table"
 	NoIdentifier  Reason = "no_identifier"
 	BadRuling     Reason = "bad_ruling"
+	BadLinks      Reason = "bad_links"
 )
 
 var fixes = map[Reason]string{
@@ -36,6 +37,7 @@ var fixes = map[Reason]string{
 	BadHeader:     "let ingest set the headers, or send decimal numbers",
 	BadMarker:     "only the marker controller may write markers",
 	UnknownTable:  "declare the table in segment.yaml, or correct the name",
+	BadLinks:      "send identifiers, a list of two or more, each as key:value",
 	BadRuling:     "send ruling (unlink, forbid or allow), a and b, two identifiers as key:value",
 	NoIdentifier:  "send at least one identifier that segment.yaml maps for this table",
 }

@@ -54,7 +54,7 @@ func (c *Cell) Sight(e *event.Event) bool {
 	if !c.Seen.add(e.ID, e.Received) {
 		return false
 	}
-	first := len(c.Buckets) == 0
+	first := c.First.ID == ""
 	if first || e.Order.Compare(c.First) < 0 {
 		c.First = e.Order
 	}

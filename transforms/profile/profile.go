@@ -47,17 +47,21 @@ func (f *Folder) Fold(d *Document, now int64) (*View, error) {
 	v := &View{}
 	var states attribute.States
 	var err error
-	for i, c := range d.Cells {
+	for _, c := range d.Cells {
+		first := v.Events == 0
 		for _, b := range c.Buckets {
 			v.Events += b.Events
 			if states, err = attribute.Merge(states, b.States); err != nil {
 				return nil, err
 			}
 		}
-		if i == 0 || c.First.Time < v.First {
+		if c.Events() == 0 { // only imported links
+			continue
+		}
+		if first || c.First.Time < v.First {
 			v.First = c.First.Time
 		}
-		if i == 0 || c.Last.Time > v.Last {
+		if first || c.Last.Time > v.Last {
 			v.Last = c.Last.Time
 		}
 	}
@@ -137,10 +141,10 @@ func (f *Folder) sighted(d *Document) []Sighted {
 				continue
 			}
 			s := &all[i]
-			if s.Events == 0 || c.First.Compare(s.First) < 0 {
+			if s.First.ID == "" || c.First.Compare(s.First) < 0 {
 				s.First = c.First
 			}
-			if s.Events == 0 || c.Last.Compare(s.Last) > 0 {
+			if s.Last.ID == "" || c.Last.Compare(s.Last) > 0 {
 				s.Last = c.Last
 			}
 			s.Events += events

@@ -48,6 +48,51 @@ func (c *Config) prepareRuling(in *Input) error {
 	return nil
 }
 
+// TableLinks is the name of the table whose events are links that were found elsewhere, such as in a batch identity graph: they join
+// identifiers and count as nobody's event. The properties are those of LinkProperties.
+const TableLinks = "_links"
+
+// LinkProperties are the properties of an event of TableLinks.
+type LinkProperties struct {
+	// Identifiers belong together, each as "key:value", not yet normalized; at most MaxLinked.
+	Identifiers []string `json:"identifiers"`
+	// Origin says where that was found, for people.
+	Origin string `json:"origin,omitempty"`
+}
+
+// MaxLinked is how many identifiers one event of TableLinks joins at most.
+const MaxLinked = 1000
+
+// prepareLinks reads the identifiers that an event of TableLinks joins.
+func (c *Config) prepareLinks(in *Input) error {
+	refuse := func(format string, args ...any) error {
+		return &event.Rejection{Reason: event.BadLinks, Field: "properties.identifiers", Detail: fmt.Sprintf(format, args...)}
+	}
+	listed := in.Event.Field("properties").Get("identifiers").Array()
+	if len(listed) > MaxLinked {
+		return refuse("has %d identifiers, the limit is %d", len(listed), MaxLinked)
+	}
+	for _, text := range listed {
+		raw, err := identity.ParseIdentifier(text.String())
+		if err != nil {
+			return refuse("holds no identifier: %v", err)
+		}
+		id, reason := c.Rules.Normalize(raw.Key, raw.Value)
+		switch {
+		case reason != "":
+			in.Refused = append(in.Refused, identity.RefusedValue{Key: raw.Key, Value: raw.Value[:min(len(raw.Value), 64)], Reason: reason})
+		case !slices.Contains(in.Identifiers, id):
+			in.Identifiers = append(in.Identifiers, id)
+		}
+	}
+	if len(in.Identifiers) < 2 {
+		return refuse("has %d that count, and joins nothing", len(in.Identifiers))
+	}
+	slices.SortFunc(in.Identifiers, c.Rules.Compare)
+	in.OnlyLinks = true
+	return nil
+}
+
 // rule does what a ruling says: both sides remember it, and all who are linked with them are settled anew.
 func (c *Config) rule(docs *Documents, in *Input) (Outcome, error) {
 	var out Outcome

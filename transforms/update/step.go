@@ -77,6 +77,7 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	if known := e.Cell(cell.ID); known != nil {
 		cell = known
 	} else {
+		st.fresh = true
 		e.AddCell(cell)
 		e.header = true
 	}
@@ -86,18 +87,27 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	}
 	e.change(cell)
 	e.Sighted()
-	bucket, err := cell.Bucket(epoch.Current, epoch.Oldest)
-	if err != nil {
-		return out, fmt.Errorf("cell %s: %w", cell.ID, err)
+	if !in.OnlyLinks {
+		if err := c.fold(cell, in, epoch, &out); err != nil {
+			return out, err
+		}
 	}
-	bucket.Events++
-	if bucket.States, out.Violations, err = c.Attributes.Add(bucket.States, &in.Event, in.Matched); err != nil {
-		return out, fmt.Errorf("cell %s, epoch %d: %w", cell.ID, bucket.Epoch, err)
-	}
-	st.fresh = cell.Events() == 1
 	out.Changes = st.run()
 	docs.touch(docs.of(in.IDs[0]), in)
 	return out, nil
+}
+
+// fold adds an event to its cell.
+func (c *Config) fold(cell *profile.Cell, in *Input, epoch Epoch, out *Outcome) error {
+	bucket, err := cell.Bucket(epoch.Current, epoch.Oldest)
+	if err != nil {
+		return fmt.Errorf("cell %s: %w", cell.ID, err)
+	}
+	bucket.Events++
+	if bucket.States, out.Violations, err = c.Attributes.Add(bucket.States, &in.Event, in.Matched); err != nil {
+		return fmt.Errorf("cell %s, epoch %d: %w", cell.ID, bucket.Epoch, err)
+	}
+	return nil
 }
 
 // stitch links the leader of one event with each other identifier that the event carried.

@@ -72,6 +72,8 @@ type Input struct {
 	Matched     []int                 // event definitions that it meets
 	Refused     []identity.RefusedValue
 
+	OnlyLinks bool // for an event of TableLinks: it joins identifiers, and is no event of any of them
+
 	Ruling *identity.Ruling // set for an event of TableRulings; Identifiers are the two it is about
 }
 
@@ -110,6 +112,10 @@ func (c *Config) prepare(r event.Record, in *Input) error {
 	switch {
 	case in.Event.Table == TableRulings:
 		if err := c.prepareRuling(in); err != nil {
+			return err
+		}
+	case in.Event.Table == TableLinks:
+		if err := c.prepareLinks(in); err != nil {
 			return err
 		}
 	case !ok:
