@@ -44,7 +44,7 @@ side keeps its own history and attributes. Links that are seen again afterwards 
 			`Part two identifiers for good: they never share a profile, whatever events say, until that is allowed. Neither has to be known yet.`),
 		ruleCommand(p, identity.Allow, "Take a forbid back",
 			`Take a forbid back: the two identifiers share a profile again if links join them.`),
-		identityRecheckCommand(p),
+		identityImportCommand(p), identityRecheckCommand(p),
 	)
 	return c
 }

@@ -57,6 +57,34 @@ func TestRulingsInAnyOrder(t *testing.T) {
 	}
 }
 
+// Links that were found elsewhere may come before, between or behind the events: the profiles are the same, and so they are when the
+// links come twice.
+func TestImportedLinksInAnyOrder(t *testing.T) {
+	for _, policy := range []identity.Policy{identity.KeepFirst, identity.MoveToLatest} {
+		t.Run(string(policy), func(t *testing.T) {
+			config, err := history.Config(policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rapid.Check(t, func(t *rapid.T) {
+				records, links := history.Draw(t), history.DrawLinks(t)
+				want := plainly(t, config, slices.Concat(links, records))
+				for name, all := range map[string][]event.Record{
+					"behind": slices.Concat(records, links), "twice": slices.Concat(links, records, links),
+				} {
+					if diff := cmp.Diff(want, plainly(t, config, all)); diff != "" {
+						t.Fatalf("links %s (-before +%s):\n%s", name, name, diff)
+					}
+				}
+				r := run{config: config, workers: 2, zombie: true, seed: rapid.Uint64().Draw(t, "seed")}
+				if diff := cmp.Diff(want, r.apply(t, draw(t, slices.Concat(records, links)))); diff != "" {
+					t.Fatalf("(-before +anyhow):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // Where few hang together nothing is left for a recheck: rulings that come last settle all that they touch on the spot.
 func TestRulingsSettleAtOnce(t *testing.T) {
 	config, err := history.Config(identity.MoveToLatest)

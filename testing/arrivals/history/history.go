@@ -5,6 +5,7 @@ package history
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/braidhq/braid/transforms/attribute"
@@ -100,6 +101,30 @@ func DrawRulings(t *rapid.T) []event.Record {
 		kind := rapid.SampledFrom([]identity.RulingKind{identity.Unlink, identity.Forbid, identity.Unlink, identity.Forbid, identity.Allow}).Draw(t, "ruling")
 		received := Start + rapid.Int64Range(-60*60_000, 30*60_000).Draw(t, "ruled")
 		records = append(records, Ruling("r"+strconv.Itoa(i), received, kind, a, b))
+	}
+	return records
+}
+
+// DrawLinks draws the records of links that were found elsewhere, between identifiers of such a history.
+func DrawLinks(t *rapid.T) []event.Record {
+	var records []event.Record
+	for i := range rapid.IntRange(1, 5).Draw(t, "links") {
+		var ids []string
+		for _, key := range []string{"user_id", "email", "cookie", "cookie"} {
+			if v := rapid.IntRange(-2, 3).Draw(t, "linked "+key); v >= 0 {
+				ids = append(ids, key+":"+keyValue(key, v))
+			}
+		}
+		slices.Sort(ids)
+		if ids = slices.Compact(ids); len(ids) < 2 {
+			continue
+		}
+		properties, err := json.Marshal(update.LinkProperties{Identifiers: ids, Origin: "test"})
+		if err != nil {
+			panic(err)
+		}
+		at := Start + rapid.Int64Range(-40*24*60*60_000, 30*60_000).Draw(t, "found")
+		records = append(records, mustRecord(event.Draft{ID: "l" + strconv.Itoa(i), Table: update.TableLinks, Time: at, Received: at, Key: ids[0], Properties: properties}))
 	}
 	return records
 }
