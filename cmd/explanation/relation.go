@@ -150,29 +150,29 @@ func (r *Relation) WriteText(w io.Writer) error {
 	case r.A.ProfileID == "" || r.B.ProfileID == "":
 		for _, s := range []Side{r.A, r.B} {
 			if s.ProfileID == "" {
-				fmt.Fprintf(&b, "Nobody has %s.\n", printable(s.Identifier))
+				fmt.Fprintf(&b, "Nobody has %s.\n", Printable(s.Identifier))
 			} else {
-				fmt.Fprintf(&b, "%s belongs to profile %s.\n", printable(s.Identifier), s.ProfileID)
+				fmt.Fprintf(&b, "%s belongs to profile %s.\n", Printable(s.Identifier), s.ProfileID)
 			}
 		}
 	case r.Together:
-		fmt.Fprintf(&b, "%s and %s are one profile, %s:\n", printable(r.A.Identifier), printable(r.B.Identifier), r.A.ProfileID)
+		fmt.Fprintf(&b, "%s and %s are one profile, %s:\n", Printable(r.A.Identifier), Printable(r.B.Identifier), r.A.ProfileID)
 		at := r.A.Identifier
 		for _, l := range r.Path {
 			next := l.Other
 			if next == at {
 				next = l.Leader
 			}
-			fmt.Fprintf(&b, "  %s\n    with %s by event %s of %s (%s)\n", printable(at), printable(next), printable(l.Event), clock(l.At), policies[l.Policy])
+			fmt.Fprintf(&b, "  %s\n    with %s by event %s of %s (%s)\n", Printable(at), Printable(next), Printable(l.Event), clock(l.At), policies[l.Policy])
 			at = next
 		}
-		fmt.Fprintf(&b, "  %s\n", printable(at))
+		fmt.Fprintf(&b, "  %s\n", Printable(at))
 	default:
-		fmt.Fprintf(&b, "%s and %s are two profiles:\n", printable(r.A.Identifier), printable(r.B.Identifier))
+		fmt.Fprintf(&b, "%s and %s are two profiles:\n", Printable(r.A.Identifier), Printable(r.B.Identifier))
 		for _, s := range []Side{r.A, r.B} {
-			fmt.Fprintf(&b, "  %s  %s", s.ProfileID, printable(s.Identifier))
+			fmt.Fprintf(&b, "  %s  %s", s.ProfileID, Printable(s.Identifier))
 			if s.ProfileKey != "" && s.ProfileKey != s.Identifier {
-				fmt.Fprintf(&b, ", who is %s", printable(s.ProfileKey))
+				fmt.Fprintf(&b, ", who is %s", Printable(s.ProfileKey))
 			}
 			b.WriteByte('\n')
 		}
@@ -180,11 +180,11 @@ func (r *Relation) WriteText(w io.Writer) error {
 			b.WriteString("No event carried an identifier of the one with one of the other.\n")
 		}
 		for _, l := range r.Refused {
-			fmt.Fprintf(&b, "Refused: %s with %s, event %s of %s: %s\n", printable(l.Leader), printable(l.Other), printable(l.Event), clock(l.At), l.why())
+			fmt.Fprintf(&b, "Refused: %s with %s, event %s of %s: %s\n", Printable(l.Leader), Printable(l.Other), Printable(l.Event), clock(l.At), l.why())
 		}
 	}
 	for _, ruling := range r.Rulings {
-		fmt.Fprintf(&b, "Ruled: %s at %s, event %s\n", ruling.Ruling, clock(ruling.At), printable(ruling.Event))
+		fmt.Fprintf(&b, "Ruled: %s at %s, event %s\n", ruling.Ruling, clock(ruling.At), Printable(ruling.Event))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -200,9 +200,9 @@ func (r Refusal) why() string {
 	case identity.TwoPersons:
 		return "it would join two values of the profile key"
 	case identity.PairForbidden:
-		return fmt.Sprintf("%s and %s may not share a profile", printable(r.Between[0]), printable(r.Between[1]))
+		return fmt.Sprintf("%s and %s may not share a profile", Printable(r.Between[0]), Printable(r.Between[1]))
 	case identity.PairUnlinked:
-		return fmt.Sprintf("%s and %s were unlinked, and it was not seen since", printable(r.Between[0]), printable(r.Between[1]))
+		return fmt.Sprintf("%s and %s were unlinked, and it was not seen since", Printable(r.Between[0]), Printable(r.Between[1]))
 	}
 	return string(r.Reason)
 }

@@ -17,7 +17,7 @@ func WriteProfile(w io.Writer, view []byte, kinds map[string]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "IDENTIFIER\tEVENTS\tFIRST SEEN\tLAST SEEN")
 	for _, id := range p.Get("identifiers").Array() {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", printable(id.Get("key").Str+":"+id.Get("value").Str), id.Get("events").Uint(), clock(id.Get("first_seen").Str), clock(id.Get("last_seen").Str))
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", Printable(id.Get("key").Str+":"+id.Get("value").Str), id.Get("events").Uint(), clock(id.Get("first_seen").Str), clock(id.Get("last_seen").Str))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -31,7 +31,7 @@ func WriteProfile(w io.Writer, view []byte, kinds map[string]string) error {
 	}
 	fmt.Fprintf(t, "\n%s\n", header)
 	p.Get("attributes").ForEach(func(name, value gjson.Result) bool {
-		fmt.Fprintf(t, "%s\t", printable(name.Str))
+		fmt.Fprintf(t, "%s\t", Printable(name.Str))
 		if len(kinds) > 0 {
 			fmt.Fprintf(t, "%s\t", kinds[name.Str])
 		}
@@ -51,13 +51,13 @@ func (e *Explanation) Write(w io.Writer) error {
 		fmt.Fprintln(w, "  a single identifier")
 	}
 	for _, l := range e.Links {
-		fmt.Fprintf(w, "  %s and %s: %s, event %s, %s\n", printable(l.Leader), printable(l.Other), clock(l.At), printable(l.Event), l.Policy)
+		fmt.Fprintf(w, "  %s and %s: %s, event %s, %s\n", Printable(l.Leader), Printable(l.Other), clock(l.At), Printable(l.Event), l.Policy)
 	}
 	for _, l := range e.Refused {
-		fmt.Fprintf(w, "  refused: %s of another profile with %s\n", printable(l.Leader), printable(l.Other))
+		fmt.Fprintf(w, "  refused: %s of another profile with %s\n", Printable(l.Leader), Printable(l.Other))
 	}
 	for _, r := range e.Rulings {
-		fmt.Fprintf(w, "  ruled: %s %s and %s, %s, event %s\n", r.Ruling, printable(r.A), printable(r.B), clock(r.At), printable(r.Event))
+		fmt.Fprintf(w, "  ruled: %s %s and %s, %s, event %s\n", r.Ruling, Printable(r.A), Printable(r.B), clock(r.At), Printable(r.Event))
 	}
 	for i, c := range e.Cells {
 		var names []string
@@ -65,7 +65,7 @@ func (e *Explanation) Write(w io.Writer) error {
 			if id == c.Leader {
 				id += " (leads)"
 			}
-			names = append(names, printable(id))
+			names = append(names, Printable(id))
 		}
 		fmt.Fprintf(w, "\nCELL %d of %d: %s\n", i+1, len(e.Cells), strings.Join(names, ", "))
 		fmt.Fprintf(w, "  %s, %s to %s\n", count(c.Events, "event"), clock(c.First.Time), clock(c.Last.Time))
@@ -117,13 +117,13 @@ func shown(raw string) string {
 	case v.Type == gjson.Null:
 		return "-"
 	case v.Type == gjson.String:
-		return printable(v.Str)
+		return Printable(v.Str)
 	}
 	return raw
 }
 
-// printable keeps what came from events from steering the terminal.
-func printable(text string) string {
+// Printable keeps what came from events from steering the terminal.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '\ufffd'

@@ -47,7 +47,7 @@ func (e *Explanation) tree() (root string, below map[string][]branch) {
 func (e *Explanation) WriteTree(w io.Writer) error {
 	var b strings.Builder
 	root, below := e.tree()
-	fmt.Fprintf(&b, "%s\n", printable(root))
+	fmt.Fprintf(&b, "%s\n", Printable(root))
 	var draw func(at, indent string)
 	draw = func(at, indent string) {
 		for i, c := range below[at] {
@@ -55,16 +55,16 @@ func (e *Explanation) WriteTree(w io.Writer) error {
 			if i == len(below[at])-1 {
 				corner, further = "└─ ", "   "
 			}
-			fmt.Fprintf(&b, "%s%s%s  %s, event %s, %s\n", indent, corner, printable(c.identifier), clock(c.link.At), printable(c.link.Event), c.link.Policy)
+			fmt.Fprintf(&b, "%s%s%s  %s, event %s, %s\n", indent, corner, Printable(c.identifier), clock(c.link.At), Printable(c.link.Event), c.link.Policy)
 			draw(c.identifier, indent+further)
 		}
 	}
 	draw(root, "")
 	for _, l := range e.Refused {
-		fmt.Fprintf(&b, "refused: %s of another profile with %s\n", printable(l.Leader), printable(l.Other))
+		fmt.Fprintf(&b, "refused: %s of another profile with %s\n", Printable(l.Leader), Printable(l.Other))
 	}
 	for _, r := range e.Rulings {
-		fmt.Fprintf(&b, "ruled: %s %s and %s, %s, event %s\n", r.Ruling, printable(r.A), printable(r.B), clock(r.At), printable(r.Event))
+		fmt.Fprintf(&b, "ruled: %s %s and %s, %s, event %s\n", r.Ruling, Printable(r.A), Printable(r.B), clock(r.At), Printable(r.Event))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -74,7 +74,7 @@ func (e *Explanation) WriteTree(w io.Writer) error {
 func (e *Explanation) WriteDot(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("graph profile {\n  node [shape=box, fontname=sans];\n  edge [fontname=sans, fontsize=10];\n")
-	quoted := func(text string) string { return strconv.Quote(printable(text)) }
+	quoted := func(text string) string { return strconv.Quote(Printable(text)) }
 	root, _ := e.tree()
 	fmt.Fprintf(&b, "  %s [style=bold];\n", quoted(root))
 	for _, l := range e.Links {

@@ -36,7 +36,7 @@ events like all others: they lie in the stream, a replay repeats them, and they 
 		RunE: command.Help,
 	}
 	c.AddCommand(
-		identityExplainCommand(p), identityShowCommand(p),
+		identityExplainCommand(p), identityShowCommand(p), identitySimulateCommand(p),
 		ruleCommand(p, identity.Unlink, "Part two identifiers: the latest link between them goes",
 			`Part two identifiers that share a profile: of the links that hold them together the latest goes, and more if that is not enough. Each
 side keeps its own history and attributes. Links that are seen again afterwards join again; forbid parts them for good.`),
