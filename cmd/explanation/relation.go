@@ -199,6 +199,8 @@ func (r Refusal) why() string {
 	switch r.Reason {
 	case identity.TwoPersons:
 		return "it would join two values of the profile key"
+	case identity.LimitReached:
+		return "it would join more values of a key than a profile may have"
 	case identity.PairForbidden:
 		return fmt.Sprintf("%s and %s may not share a profile", Printable(r.Between[0]), Printable(r.Between[1]))
 	case identity.PairUnlinked:

@@ -4,12 +4,14 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/braidhq/braid/io/store/memory"
 	"github.com/braidhq/braid/testing/arrivals"
 	"github.com/braidhq/braid/testing/arrivals/history"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/strict"
 	"github.com/braidhq/braid/transforms/update"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -30,16 +32,26 @@ func recheck(t *rapid.T, config *update.Config, store update.Store) update.Reche
 	return done
 }
 
-// With rulings among the events, whatever the order, the profiles are the same once they were rechecked, and another recheck finds nothing.
+// guards are ways to guard addresses and cookies.
+var guards = map[string][2]identity.KeyRule{
+	"keep first":      {{Name: "email"}, {Name: "cookie"}},
+	"move to latest":  {{Name: "email"}, {Name: "cookie", Policy: identity.MoveToLatest}},
+	"unique address":  {{Name: "email", Unique: true}, {Name: "cookie", Policy: identity.MoveToLatest}},
+	"two cookies":     {{Name: "email"}, {Name: "cookie", Limit: &identity.Limit{Count: 2}}},
+	"cookies per day": {{Name: "email", Unique: true}, {Name: "cookie", Limit: &identity.Limit{Count: 1, Per: strict.Duration(24 * time.Hour)}}},
+}
+
+// With rulings and imported links among the events, and guards, whatever the order, the profiles are the same once they were rechecked, and
+// another recheck finds nothing.
 func TestRulingsInAnyOrder(t *testing.T) {
-	for _, policy := range []identity.Policy{identity.KeepFirst, identity.MoveToLatest} {
-		t.Run(string(policy), func(t *testing.T) {
-			config, err := history.Config(policy)
+	for name, keys := range guards {
+		t.Run(name, func(t *testing.T) {
+			config, err := history.Guarded(keys[0], keys[1])
 			if err != nil {
 				t.Fatal(err)
 			}
 			rapid.Check(t, func(t *rapid.T) {
-				records := slices.Concat(history.Draw(t), history.DrawRulings(t))
+				records := slices.Concat(history.Draw(t), history.DrawRulings(t), history.DrawLinks(t))
 				r := run{config: config, workers: 1}
 				first := r.applied(t, draw(t, records))
 				recheck(t, config, first)
@@ -51,6 +63,9 @@ func TestRulingsInAnyOrder(t *testing.T) {
 				}
 				if done := recheck(t, config, second); len(done.Changes) > 0 {
 					t.Fatalf("a second recheck still changed %v", done.Changes)
+				}
+				for _, key := range keys {
+					keptWithin(t, config, second, key)
 				}
 			})
 		})
@@ -100,6 +115,33 @@ func TestRulingsSettleAtOnce(t *testing.T) {
 		}
 		keptApart(t, config, store, rulings)
 	})
+}
+
+// keptWithin checks that no profile has more values of a key than it may have for ever.
+func keptWithin(t *rapid.T, config *update.Config, store update.Store, key identity.KeyRule) {
+	most := 0
+	switch {
+	case key.Unique:
+		most = 1
+	case key.Limit != nil && key.Limit.Per == 0:
+		most = key.Limit.Count
+	default:
+		return
+	}
+	for d, err := range update.NewReader(config, store).Documents(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, m := range d.Members {
+			if m.Key == key.Name {
+				n++
+			}
+		}
+		if n > most {
+			t.Fatalf("a profile has %v", d.Members)
+		}
+	}
 }
 
 // keptApart checks that identifiers which were forbidden to share a profile, by the latest word on them, do not.

@@ -28,6 +28,10 @@ type KeyRule struct {
 	Replace []Replacement `yaml:"replace,omitempty" json:"replace,omitempty" jsonschema:"description=What is replaced in normalized values\\, in this order."`
 	// Policy is keep_first or move_to_latest; default keep_first.
 	Policy Policy `yaml:"policy,omitempty" json:"policy,omitempty" jsonschema:"enum=keep_first,enum=move_to_latest,default=keep_first,description=Which of several competing links of this key wins."`
+	// Unique says that a profile has one value of the key at most; default false.
+	Unique bool `yaml:"unique,omitempty" json:"unique,omitempty" jsonschema:"description=Whether a profile has one value of this key at most."`
+	// Limit is how many values of the key a profile may have; default any number.
+	Limit *Limit `yaml:"limit,omitempty" json:"limit,omitempty" jsonschema:"description=How many values of this key a profile may have."`
 	// ValidRegexp must match the whole normalized value when it is set (RE2 syntax).
 	ValidRegexp string `yaml:"valid_regexp,omitempty" json:"valid_regexp,omitempty" jsonschema:"description=A value counts only when this RE2 expression matches it from end to end."`
 	// InvalidTexts are values that never identify anybody; compared after normalization.
@@ -75,6 +79,9 @@ func (k KeyRule) Validate() []*FieldError {
 	}
 	if err := k.Normalize.validate(); err != nil {
 		wrong("normalize", "%v", err)
+	}
+	if err := k.validateLimit(); err != nil {
+		wrong("limit", "%v", err)
 	}
 	switch k.Junk {
 	case "", RefuseJunk, AllowJunk:

@@ -38,11 +38,11 @@ func (w Weight) Compare(o Weight) int {
 	return w.At.Compare(o.At)
 }
 
-// Edge is a link with its weight, and when it was last seen.
+// Edge is a link with its weight, and when it was first and last seen.
 type Edge struct {
 	Link
 	Weight
-	Last event.Order
+	First, Last event.Order
 }
 
 // Compare orders edges by weight; the ends of the links break ties, so that the order is total.
@@ -59,5 +59,5 @@ func (r *Rules) Weigh(link Link, first, last event.Order) Edge {
 	if w.Policy == MoveToLatest {
 		w.At = last
 	}
-	return Edge{Link: link, Weight: w, Last: last}
+	return Edge{Link: link, Weight: w, First: first, Last: last}
 }

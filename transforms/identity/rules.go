@@ -16,6 +16,7 @@ type Rules struct {
 	keys    []key
 	index   map[string]int
 	profile string
+	limits  map[string]*Limit // by key
 }
 
 type key struct {
@@ -27,7 +28,7 @@ type key struct {
 
 // NewRules compiles keys, listed most identifying first. The profile key must be one of them.
 func NewRules(keys []KeyRule, profileKey string) (*Rules, error) {
-	r := &Rules{index: make(map[string]int, len(keys)), profile: profileKey}
+	r := &Rules{index: make(map[string]int, len(keys)), profile: profileKey, limits: map[string]*Limit{}}
 	for i, rule := range keys {
 		if errs := rule.Validate(); len(errs) > 0 {
 			return nil, fmt.Errorf("key %q: %w", rule.Name, errs[0])
@@ -56,6 +57,9 @@ func NewRules(keys []KeyRule, profileKey string) (*Rules, error) {
 			k.invalid[text], k.invalid[normalized] = true, true
 		}
 		r.index[rule.Name] = i
+		if limit := rule.limit(); limit != nil {
+			r.limits[rule.Name] = limit
+		}
 		r.keys = append(r.keys, k)
 	}
 	if _, ok := r.index[profileKey]; !ok {

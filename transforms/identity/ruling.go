@@ -106,6 +106,7 @@ type Reason string
 // The reasons for which a link is refused.
 const (
 	TwoPersons    Reason = "two_profile_keys" // it would join two values of the profile key, and is not the lightest that could
+	LimitReached  Reason = "limit_reached"    // it would join more values of a key than a profile may have
 	PairForbidden Reason = "forbidden"        // it would join two identifiers that were forbidden to share a profile
 	PairUnlinked  Reason = "unlinked"         // it would join two identifiers that were unlinked, and was not seen since
 )

@@ -19,11 +19,12 @@ type Refused struct {
 }
 
 // Settle decides about identifiers all at once: it takes the links between them lightest first and refuses each that would join two
-// values of the profile key, or two identifiers that a ruling keeps apart. That is a function of the sets of links and rulings
+// values of the profile key, more values of a key than a profile may have, or two identifiers that a ruling keeps apart. That is a function of the sets of links and rulings
 // alone. Links and pairs that lead elsewhere are left out; edges of the same link count as one.
 func Settle(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) Settlement {
 	f := newForest(rules, members)
 	f.constrain(pairs)
+	f.holdings = newHoldings(rules, members, edges)
 	var s Settlement
 	for _, e := range unite(edges) {
 		a, aok := f.index[e.Leader]
@@ -58,6 +59,9 @@ func unite(edges []Edge) []Edge {
 			if last := &united[n-1].Last; e.Last.Compare(*last) > 0 {
 				*last = e.Last
 			}
+			if first := &united[n-1].First; e.First.Compare(*first) < 0 {
+				*first = e.First
+			}
 			continue
 		}
 		united = append(united, e)
@@ -76,6 +80,7 @@ type forest struct {
 	pairs   []Pair // rulings between members
 	ends    [][2]int
 	concern map[int][]int // set -> pairs with an end in it
+	*holdings
 }
 
 func newForest(rules *Rules, members []Identifier) *forest {
@@ -119,6 +124,9 @@ func (f *forest) refuses(a, b int, e Edge) (Reason, Pair) {
 	if f.rooted[a] && f.rooted[b] {
 		return TwoPersons, Pair{}
 	}
+	if f.exceeded(a, b) {
+		return LimitReached, Pair{}
+	}
 	fewer, other := f.concern[a], b
 	if len(f.concern[b]) < len(fewer) {
 		fewer, other = f.concern[b], a
@@ -141,6 +149,7 @@ func (f *forest) join(a, b int) {
 	f.parent[b] = a
 	f.size[a] += f.size[b]
 	f.rooted[a] = f.rooted[a] || f.rooted[b]
+	f.holdings.join(a, b)
 	if few, many := f.concern[b], f.concern[a]; len(few) > 0 {
 		if len(few) > len(many) {
 			few, many = many, few

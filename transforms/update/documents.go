@@ -111,16 +111,21 @@ func (d *Documents) Of(id identity.ID) *profile.Document {
 	return nil
 }
 
-// ruled reports whether rulings have a say about an event: several documents meet in it, and one has rulings.
-func (d *Documents) ruled(in *Input) bool {
+// guarded reports whether rulings or limits may have a say about an event: several documents meet in it, or identifiers that none has,
+// and one has rulings, or they have as many values of a key as a profile may have.
+func (d *Documents) guarded(config *Config, in *Input) bool {
 	several, ruled := false, false
 	first := d.of(in.IDs[0])
+	members := [][]identity.Identifier{in.Identifiers}
 	for _, id := range in.IDs {
 		e := d.of(id)
 		several = several || e != first
-		ruled = ruled || e != nil && len(e.Pairs) > 0
+		if e != nil {
+			ruled = ruled || len(e.Pairs) > 0
+			members = append(members, e.Members)
+		}
 	}
-	return several && ruled
+	return several && (ruled || config.Rules.Full(members...))
 }
 
 func (d *Documents) of(id identity.ID) *entry { return d.documents[d.where[id]] }

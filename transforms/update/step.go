@@ -61,7 +61,7 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	if in.Ruling != nil {
 		return c.rule(docs, in)
 	}
-	if docs.ruled(in) {
+	if docs.guarded(c, in) {
 		if _, _, err := docs.around(c, in.IDs, &out.Need); err != nil || !out.Need.Empty() {
 			return out, err
 		}
@@ -149,9 +149,12 @@ func (s *stitch) run() []IdentityChange {
 		a, b := s.docs.of(leaderID), s.docs.of(s.in.IDs[i+1])
 		switch {
 		case a == b:
-		case b != nil && ruled(a, b):
+		case b != nil && s.guarded(a, b):
 			s.create(a)
 			s.settle(a, b, link)
+		case b == nil && s.config.Rules.Exceeded(a.Members, s.in.Identifiers[i+1:i+2]):
+			s.create(a)
+			s.settle(a, s.root(other, s.in.IDs[i+1]), link)
 		case b == nil && other.Key == s.config.Rules.ProfileKey() && s.rooted(a):
 			s.create(a)
 			s.contest(a, s.root(other, s.in.IDs[i+1]), link)
@@ -264,14 +267,17 @@ func (s *stitch) remember(a, b *entry, link identity.Link, moved bool) {
 	a.header, b.header = true, true
 }
 
-// ruled reports whether there is a ruling about a member of the one and a member of the other.
-func ruled(a, b *entry) bool {
-	return len(b.Pairs) > 0 && slices.ContainsFunc(a.Pairs, func(p identity.Pair) bool {
+// guarded reports whether there is a ruling about a member of the one and a member of the other, or both together have more values of a
+// key than a profile may have, or one might lose such a value to the other and then have room for another.
+func (s *stitch) guarded(a, b *entry) bool {
+	ruled := len(b.Pairs) > 0 && slices.ContainsFunc(a.Pairs, func(p identity.Pair) bool {
 		return a.Has(p.A) && b.Has(p.B) || a.Has(p.B) && b.Has(p.A)
 	})
+	rules := s.config.Rules
+	return ruled || rules.Exceeded(a.Members, b.Members) || s.rooted(a) && s.rooted(b) && (rules.Full(a.Members) || rules.Full(b.Members))
 }
 
-// settle decides about a link between documents that rulings have a say about.
+// settle decides about a link between documents that rulings or limits have a say about.
 func (s *stitch) settle(a, b *entry, link identity.Link) {
 	ids := []identity.ID{s.in.IDs[0], identity.NewID(s.config.Namespace, link.Other)}
 	set, whole, err := s.docs.around(s.config, ids, new(Need))

@@ -21,9 +21,13 @@ const Start int64 = 1_700_000_000_000
 
 // Config returns the segment of the histories: three keys, the cookie under the given policy, and an attribute of every kind.
 func Config(cookie identity.Policy) (*update.Config, error) {
-	rules, err := identity.NewRules([]identity.KeyRule{
-		{Name: "user_id"}, {Name: "email", Normalize: identity.Normalization{Form: identity.Email}}, {Name: "cookie", Policy: cookie},
-	}, "user_id")
+	return Guarded(identity.KeyRule{Name: "email"}, identity.KeyRule{Name: "cookie", Policy: cookie})
+}
+
+// Guarded is Config with rules of one's own for addresses and cookies.
+func Guarded(email, cookie identity.KeyRule) (*update.Config, error) {
+	email.Normalize = identity.Normalization{Form: identity.Email}
+	rules, err := identity.NewRules([]identity.KeyRule{{Name: "user_id"}, email, cookie}, "user_id")
 	if err != nil {
 		return nil, err
 	}
