@@ -83,6 +83,12 @@ func (d *Document) TakeCells(rules *identity.Rules, leaders []identity.Identifie
 	return taken
 }
 
+// TakeCell removes one cell.
+func (d *Document) TakeCell(c *Cell) {
+	d.Cells = slices.DeleteFunc(d.Cells, func(o *Cell) bool { return o == c })
+	d.tree = nil
+}
+
 func compareCell(c *Cell, id identity.ID) int { return slices.Compare(c.ID[:], id[:]) }
 
 // Tree returns the tree that holds the members together. It is derived from the cells: of all links between members the lightest

@@ -148,7 +148,21 @@ func (d *Documents) join(e *entry, identifier identity.Identifier, id identity.I
 // move hands members and the cells they lead from one document to another.
 func (d *Documents) move(config *Config, from, to *entry, members []identity.Identifier) {
 	members = slices.Clone(members)
-	for _, c := range from.TakeCells(config.Rules, members) {
+	d.moveCells(from, to, from.TakeCells(config.Rules, members))
+	from.Hand(to.Document, members)
+	from.Remove(members...)
+	to.Add(members...)
+	from.header, to.header = true, true
+	for _, m := range members {
+		id := identity.NewID(config.Namespace, m)
+		d.where[id] = to.Key
+		d.moved[id] = to.Key
+	}
+}
+
+// moveCells hands cells that were taken out of one document to another.
+func (d *Documents) moveCells(from, to *entry, cells []*profile.Cell) {
+	for _, c := range cells {
 		to.AddCell(c)
 		if i := slices.IndexFunc(from.cells, func(r cellRow) bool { return r.id == c.ID }); i >= 0 {
 			to.cells = append(to.cells, from.cells[i])
@@ -158,15 +172,6 @@ func (d *Documents) move(config *Config, from, to *entry, members []identity.Ide
 			to.change(c)
 			from.changed = slices.Delete(from.changed, i, i+1)
 		}
-	}
-	from.Hand(to.Document, members)
-	from.Remove(members...)
-	to.Add(members...)
-	from.header, to.header = true, true
-	for _, m := range members {
-		id := identity.NewID(config.Namespace, m)
-		d.where[id] = to.Key
-		d.moved[id] = to.Key
 	}
 }
 

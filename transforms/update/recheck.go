@@ -16,6 +16,7 @@ type Rechecked struct {
 	Links       int                `json:"links"`
 	Rulings     int                `json:"rulings"`
 	Changes     map[ChangeKind]int `json:"changes"`
+	Corrected   int                `json:"corrected"` // documents that were written anew
 	// Unsettled is the number of documents that changed while they were looked at: another recheck is needed.
 	Unsettled int `json:"unsettled"`
 }
@@ -25,30 +26,16 @@ type Rechecked struct {
 // pipeline. All identifiers and links are held in memory.
 func Recheck(ctx context.Context, config *Config, store Store, send func([]Effect) error) (Rechecked, error) {
 	done := Rechecked{Changes: map[ChangeKind]int{}}
-	worker := NewWorker(config, store)
-	homes, marked := map[identity.Identifier]profile.Key{}, map[profile.Key]bool{}
-	sizes := map[profile.Key]int{}
-	var members []identity.Identifier
-	var edges []identity.Edge
-	var pairs []identity.Pair
-	for d, err := range NewReader(config, store).all(ctx) {
-		if err != nil {
-			return done, err
-		}
-		done.Documents++
-		for _, m := range d.Members {
-			if _, twice := homes[m]; !twice {
-				members = append(members, m)
-			}
-			homes[m] = d.Key
-		}
-		sizes[d.Key], marked[d.Key] = len(d.Members), d.Recheck
-		edges, pairs = append(edges, d.Edges(config.Rules)...), append(pairs, d.Pairs...)
+	c, err := takeCensus(ctx, config, store)
+	if err != nil {
+		return done, err
 	}
-	done.Identifiers, done.Links, done.Rulings = len(members), len(edges), len(pairs)
-	settled := identity.Settle(config.Rules, members, edges, pairs)
-	for _, work := range apart(settled.Groups, homes, sizes, marked) {
-		result, err := worker.retry(func() (Result, error) { return worker.recheck(ctx, work) })
+	done.Documents, done.Identifiers, done.Links, done.Rulings = len(c.documents), len(c.members), len(c.edges), len(c.pairs)
+	settled := identity.Settle(config.Rules, c.members, c.edges, c.pairs)
+	c.refuse(settled.Groups)
+	worker := NewWorker(config, store)
+	for _, work := range c.wrong(settled.Groups) {
+		result, err := worker.retry(func() (Result, error) { return worker.recheck(ctx, work, c.refused) })
 		if err != nil {
 			return done, err
 		}
@@ -61,9 +48,84 @@ func Recheck(ctx context.Context, config *Config, store Store, send func([]Effec
 		for kind, n := range result.Changes {
 			done.Changes[kind] += n
 		}
+		done.Corrected += len(work.documents) - result.Skipped
 		done.Unsettled += result.Skipped
 	}
 	return done, nil
+}
+
+// census is what all documents of a segment say.
+type census struct {
+	documents map[profile.Key]*counted
+	homes     map[identity.Identifier]profile.Key
+	members   []identity.Identifier
+	edges     []identity.Edge
+	pairs     []identity.Pair
+	refused   map[identity.Identifier][]identity.Link // links between groups, by their other end
+}
+
+// counted is what a census keeps of a document.
+type counted struct {
+	members []identity.Identifier
+	refused []identity.Link
+	marked  bool
+	strays  []identity.Identifier // leaders of cells, elsewhere: the rules are others than those it was made by
+}
+
+func takeCensus(ctx context.Context, config *Config, store Store) (*census, error) {
+	c := &census{documents: map[profile.Key]*counted{}, homes: map[identity.Identifier]profile.Key{}, refused: map[identity.Identifier][]identity.Link{}}
+	for d, err := range NewReader(config, store).all(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range d.Members {
+			if _, twice := c.homes[m]; !twice {
+				c.members = append(c.members, m)
+			}
+			c.homes[m] = d.Key
+		}
+		n := &counted{members: d.Members, refused: d.Refused, marked: d.Recheck || d.Forgot}
+		for _, cell := range d.Cells {
+			if leader := cell.Leader(config.Rules); !d.Has(leader) {
+				n.strays = append(n.strays, leader)
+			}
+		}
+		c.documents[d.Key] = n
+		c.edges, c.pairs = append(c.edges, d.Edges(config.Rules)...), append(c.pairs, d.Pairs...)
+	}
+	return c, nil
+}
+
+// refuse notes the links between groups.
+func (c *census) refuse(groups [][]identity.Identifier) {
+	of := map[identity.Identifier]int{}
+	for i, g := range groups {
+		for _, m := range g {
+			of[m] = i + 1
+		}
+	}
+	for _, e := range c.edges {
+		if a, b := of[e.Leader], of[e.Other]; a != 0 && b != 0 && a != b {
+			c.refused[e.Other] = append(c.refused[e.Other], e.Link)
+		}
+	}
+	for other, links := range c.refused {
+		slices.SortFunc(links, identity.Link.Compare)
+		c.refused[other] = slices.Compact(links)
+	}
+}
+
+// remembers reports whether a document remembers the refused links that it should.
+func (c *census) remembers(d *counted) bool {
+	n := 0
+	for _, m := range d.members {
+		for _, l := range c.refused[m][:min(len(c.refused[m]), profile.RefusedPerMember)] {
+			if n++; !slices.Contains(d.refused, l) && len(c.refused[m]) <= profile.RefusedPerMember {
+				return false
+			}
+		}
+	}
+	return n == len(d.refused)
 }
 
 // recheckWork is some documents and the groups that their members are to be.
@@ -72,58 +134,78 @@ type recheckWork struct {
 	groups    [][]identity.Identifier
 }
 
-// apart returns what has to be done about documents that are not groups, or are marked.
-func apart(groups [][]identity.Identifier, homes map[identity.Identifier]profile.Key, sizes map[profile.Key]int, marked map[profile.Key]bool) []recheckWork {
+// wrong returns what has to be done about documents that are not groups, hold what belongs elsewhere, or are marked.
+func (c *census) wrong(groups [][]identity.Identifier) []recheckWork {
 	parent := map[profile.Key]profile.Key{}
 	find := func(k profile.Key) profile.Key {
-		for parent[k] != (profile.Key{}) && parent[k] != k {
-			k = parent[k]
+		root := k
+		for parent[root] != (profile.Key{}) {
+			root = parent[root]
 		}
-		return k
+		for k != root {
+			k, parent[k] = parent[k], root
+		}
+		return root
 	}
-	concerned := map[profile.Key]bool{}
-	for _, g := range groups {
-		first := homes[g[0]]
-		wrong := len(g) != sizes[first]
-		for _, m := range g[1:] {
-			wrong = wrong || homes[m] != first
-			if a, b := find(first), find(homes[m]); a != b {
-				parent[a] = b
+	unite := func(a, b profile.Key) {
+		if a, b = find(a), find(b); a != b {
+			parent[a] = b
+		}
+	}
+	concerned := map[profile.Key]bool{} // by root in the end
+	for key, d := range c.documents {
+		concerned[key] = d.marked || len(d.strays) > 0 || !c.remembers(d)
+		for _, leader := range d.strays {
+			if home, ok := c.homes[leader]; ok {
+				unite(key, home)
 			}
 		}
-		for _, m := range g {
-			concerned[homes[m]] = concerned[homes[m]] || wrong || marked[homes[m]]
+	}
+	for _, g := range groups {
+		first := c.homes[g[0]]
+		concerned[first] = concerned[first] || len(g) != len(c.documents[first].members)
+		for _, m := range g[1:] {
+			if home := c.homes[m]; home != first {
+				concerned[first] = true
+				unite(first, home)
+			}
 		}
 	}
-	byRoot := map[profile.Key]*recheckWork{}
+	roots := map[profile.Key]bool{}
+	for key, is := range concerned {
+		if is {
+			roots[find(key)] = true
+		}
+	}
+	works := map[profile.Key]*recheckWork{}
 	var order []profile.Key
 	for _, g := range groups {
-		if !concerned[homes[g[0]]] {
+		root := find(c.homes[g[0]])
+		if !roots[root] {
 			continue
 		}
-		root := find(homes[g[0]])
-		if byRoot[root] == nil {
-			byRoot[root] = &recheckWork{}
+		if works[root] == nil {
+			works[root] = &recheckWork{}
 			order = append(order, root)
 		}
-		work := byRoot[root]
-		work.groups = append(work.groups, g)
-		for _, m := range g {
-			if !slices.Contains(work.documents, homes[m]) {
-				work.documents = append(work.documents, homes[m])
-			}
+		works[root].groups = append(works[root].groups, g)
+	}
+	for key := range c.documents {
+		if work := works[find(key)]; work != nil {
+			work.documents = append(work.documents, key)
 		}
 	}
 	all := make([]recheckWork, len(order))
 	for i, root := range order {
-		all[i] = *byRoot[root]
+		all[i] = *works[root]
+		slices.SortFunc(all[i].documents, func(a, b profile.Key) int { return slices.Compare(a[:], b[:]) })
 	}
 	return all
 }
 
 // recheck deals the members of some documents out to groups, in one transaction. Documents that changed since are left alone and counted
 // as skipped.
-func (w *Worker) recheck(ctx context.Context, work recheckWork) (Result, error) {
+func (w *Worker) recheck(ctx context.Context, work recheckWork, refused map[identity.Identifier][]identity.Link) (Result, error) {
 	result := Result{Changes: map[ChangeKind]int{}}
 	docs := NewDocuments()
 	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
@@ -162,8 +244,12 @@ func (w *Worker) recheck(ctx context.Context, work recheckWork) (Result, error) 
 		}
 	}
 	for _, e := range r.set {
-		e.header = e.header || e.Recheck
-		e.Recheck = false
+		e.Recheck, e.Forgot, e.Refused, e.header = false, false, nil, true
+		for _, m := range e.Members {
+			for _, l := range refused[m] {
+				e.Refuse(l)
+			}
+		}
 	}
 	if err := w.config.publish(docs, func(*Input) *outbox { return box }); err != nil {
 		return result, err

@@ -195,8 +195,10 @@ func (r *regroup) run() []IdentityChange {
 	targets := r.targets(groups)
 	var changes []IdentityChange
 	into := map[int]*entry{} // of each change
+	former := map[*entry]identity.Identifier{}
 	for _, e := range slices.Clone(r.set) {
-		leaving, former := map[*entry][]identity.Identifier{}, e.Members
+		former[e] = e.Members[0]
+		leaving := map[*entry][]identity.Identifier{}
 		var order []*entry
 		for _, m := range e.Members {
 			if to := targets[m]; to != e {
@@ -206,7 +208,6 @@ func (r *regroup) run() []IdentityChange {
 				leaving[to] = append(leaving[to], m)
 			}
 		}
-		member := former[0]
 		for _, to := range order {
 			change := IdentityChange{Kind: ProfilesMoved, Moved: leaving[to]}
 			switch before, old := r.before[to]; {
@@ -224,8 +225,11 @@ func (r *regroup) run() []IdentityChange {
 			into[len(changes)] = to
 			changes = append(changes, change)
 		}
+	}
+	r.rehome(targets)
+	for _, e := range slices.Clone(r.set) {
 		if len(e.Members) == 0 {
-			r.docs.dissolve(e, member, r.in)
+			r.docs.dissolve(e, former[e], r.in)
 			r.set = slices.DeleteFunc(r.set, func(o *entry) bool { return o == e })
 		}
 	}
@@ -237,6 +241,23 @@ func (r *regroup) run() []IdentityChange {
 	}
 	r.remember()
 	return changes
+}
+
+// rehome hands cells to the documents of their leaders: under other rules another identifier may lead.
+func (r *regroup) rehome(targets map[identity.Identifier]*entry) {
+	for _, e := range slices.Clone(r.set) {
+		for _, c := range slices.Clone(e.Cells) {
+			to := targets[c.Leader(r.config.Rules)]
+			if to == nil || to == e {
+				continue
+			}
+			e.TakeCell(c)
+			r.docs.moveCells(e, to, []*profile.Cell{c})
+			e.header, to.header = true, true
+			r.docs.touch(e, r.in)
+			r.docs.touch(to, r.in)
+		}
+	}
 }
 
 // targets deals the groups out: a document goes on as the group with the member whose ID is its profile's; of several documents in

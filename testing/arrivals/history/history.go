@@ -24,10 +24,18 @@ func Config(cookie identity.Policy) (*update.Config, error) {
 	return Guarded(identity.KeyRule{Name: "email"}, identity.KeyRule{Name: "cookie", Policy: cookie})
 }
 
-// Guarded is Config with rules of one's own for addresses and cookies.
-func Guarded(email, cookie identity.KeyRule) (*update.Config, error) {
-	email.Normalize = identity.Normalization{Form: identity.Email}
-	rules, err := identity.NewRules([]identity.KeyRule{{Name: "user_id"}, email, cookie}, "user_id")
+// Guarded is Config with rules of one's own for addresses and cookies, and in another order if need be.
+func Guarded(keys ...identity.KeyRule) (*update.Config, error) {
+	keys = slices.Clone(keys)
+	for i := range keys {
+		if keys[i].Name == "email" {
+			keys[i].Normalize = identity.Normalization{Form: identity.Email}
+		}
+	}
+	if !slices.ContainsFunc(keys, func(k identity.KeyRule) bool { return k.Name == "user_id" }) {
+		keys = append([]identity.KeyRule{{Name: "user_id"}}, keys...)
+	}
+	rules, err := identity.NewRules(keys, "user_id")
 	if err != nil {
 		return nil, err
 	}
