@@ -18,16 +18,39 @@ type owner struct {
 	Version    int    `json:"v"`
 	Segment    string `json:"segment"`
 	ProfileKey string `json:"profile_key"`
-	// Keys are the stitching keys by priority, each with its policy: "email keep_first".
+	// Keys are the stitching keys by priority, each with the rules that profiles follow from: "email keep_first limit 5 per 365d".
 	Keys []string `json:"keys"`
+	// Settling says that the profiles are being settled under these keys; they were made under others.
+	Settling bool `json:"settling,omitempty"`
 }
 
 func ownerOf(s *segment.Segment) owner {
 	o := owner{Version: ownerVersion, Segment: s.Name, ProfileKey: s.File.ProfileKey}
 	for _, k := range s.File.Keys {
-		o.Keys = append(o.Keys, k.Name+" "+string(k.Policy))
+		rule := k.Name + " " + string(k.Policy)
+		switch {
+		case k.Unique:
+			rule += " unique"
+		case k.Limit != nil:
+			rule += fmt.Sprintf(" limit %d", k.Limit.Count)
+			if k.Limit.Per > 0 {
+				rule += " per " + k.Limit.Per.String()
+			}
+		}
+		o.Keys = append(o.Keys, rule)
 	}
 	return o
+}
+
+// lacks reports whether a key of others is not there any more.
+func (o owner) lacks(others []string) bool {
+	name := func(rule string) string {
+		name, _, _ := strings.Cut(rule, " ")
+		return name
+	}
+	return slices.ContainsFunc(others, func(other string) bool {
+		return !slices.ContainsFunc(o.Keys, func(key string) bool { return name(key) == name(other) })
+	})
 }
 
 // keeps reports whether all keys are among others in the same order: further ones change nothing about events that came before them.
@@ -60,21 +83,21 @@ func (e *SegmentChangedError) Error() string {
 		e.Store, e.Segment, e.ProfileKey, e.WantSegment, e.WantKey)
 }
 
-// KeysChangedError says that the stitching keys of a store were removed, put into another order or given another policy.
-type KeysChangedError struct {
+// KeysRemovedError says that stitching keys of a store are not in the segment any more.
+type KeysRemovedError struct {
 	Store      string // where it is
 	Keys, Want []string
 }
 
 // Error tells what differs and what to do.
-func (e *KeysChangedError) Error() string {
-	return fmt.Sprintf("the store %s was made with the stitching keys %s, but segment.yaml says %s: keys may be added, but once there are profiles "+
-		"none can be removed, ranked differently or given another policy; set them back, or begin anew in another data directory (--data DIR)",
-		e.Store, strings.Join(e.Keys, ", "), strings.Join(e.Want, ", "))
+func (e *KeysRemovedError) Error() string {
+	return fmt.Sprintf("the store %s was made with the stitching keys %s, but segment.yaml says %s: keys may be added, ranked differently and given other "+
+		"rules, but once there are profiles none can be removed, for that needs all events once more; set it back, or begin anew in another data "+
+		"directory (--data DIR)", e.Store, strings.Join(e.Keys, ", "), strings.Join(e.Want, ", "))
 }
 
-// claim makes the store remember the segment, or checks that it is the one that the store remembers. A store within the data
-// directory holds one segment; others may hold several.
+// claim makes the store remember the segment, or checks that it is the one that the store remembers, and settles its profiles anew when
+// their rules have changed. A store within the data directory holds one segment; others may hold several.
 func (n *Node) claim(ctx context.Context) error {
 	s, d := n.options.Segment, n.options.Deployment
 	mine := ownerOf(s)
@@ -84,7 +107,7 @@ func (n *Node) claim(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		found, version := false, update.Version(0)
+		known, version := owner{}, update.Version(0)
 		for _, row := range rows {
 			var other owner
 			if err := json.Unmarshal(row.Value, &other); err != nil {
@@ -99,21 +122,52 @@ func (n *Node) claim(ctx context.Context) error {
 			switch {
 			case other.Segment != mine.Segment || other.ProfileKey != mine.ProfileKey:
 				return &SegmentChangedError{d.StoreURL(), other.Segment, other.ProfileKey, mine.Segment, mine.ProfileKey}
-			case !mine.keeps(other.Keys):
-				return &KeysChangedError{d.StoreURL(), other.Keys, mine.Keys}
+			case mine.lacks(other.Keys):
+				return &KeysRemovedError{d.StoreURL(), other.Keys, mine.Keys}
 			}
-			found, version = len(other.Keys) == len(mine.Keys), row.Version
+			known, version = other, row.Version
 		}
-		if found {
+		next := mine
+		switch {
+		case version != 0 && (known.Settling || !mine.keeps(known.Keys)):
+			if next.Settling = true; known.Settling && slices.Equal(known.Keys, mine.Keys) {
+				if err := n.settle(ctx); err != nil {
+					return err
+				}
+				next.Settling = false
+			}
+		case version != 0 && len(known.Keys) == len(mine.Keys):
 			return nil
 		}
-		value, err := json.Marshal(mine)
+		value, err := json.Marshal(next)
 		if err != nil {
 			return err
 		}
 		_, err = n.store.Commit(ctx, []update.Condition{{Key: key, Version: version}}, []update.Write{{Key: key, Value: value}})
-		if !errors.Is(err, update.ErrConflict) { // else another node was faster: look again
+		switch {
+		case errors.Is(err, update.ErrConflict): // another node was faster: look again
+		case err != nil || !next.Settling:
 			return err
 		}
 	}
+}
+
+// settleRounds is how often profiles that change meanwhile are settled again.
+const settleRounds = 5
+
+// settle makes the profiles what they would be if the rules had always been those of today.
+func (n *Node) settle(ctx context.Context) error {
+	log := n.options.Logger
+	log.Info("the rules of the stitching keys have changed: settling all profiles under the new ones")
+	for range settleRounds {
+		done, err := update.Recheck(ctx, n.options.Segment.Config(), n.store, nil)
+		if err != nil {
+			return fmt.Errorf("settling profiles under the new rules: %w; it goes on at the next start", err)
+		}
+		log.Info("settled", "profiles", done.Documents, "rewritten", done.Corrected, "changes", done.Changes)
+		if done.Unsettled == 0 {
+			return nil
+		}
+	}
+	return errors.New("settling profiles under the new rules: another node changes them; stop it first")
 }
