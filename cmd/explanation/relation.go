@@ -199,6 +199,8 @@ func (r Refusal) why() string {
 	switch r.Reason {
 	case identity.TwoPersons:
 		return "it would join two values of the profile key"
+	case identity.SharedByMany:
+		return "one of the two is shared by many people"
 	case identity.LimitReached:
 		return "it would join more values of a key than a profile may have"
 	case identity.PairForbidden:

@@ -37,6 +37,9 @@ func ownerOf(s *segment.Segment) owner {
 				rule += " per " + k.Limit.Per.String()
 			}
 		}
+		if k.Saturation != nil {
+			rule += fmt.Sprintf(" saturation %d", *k.Saturation)
+		}
 		o.Keys = append(o.Keys, rule)
 	}
 	return o

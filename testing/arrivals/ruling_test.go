@@ -38,6 +38,8 @@ var guards = map[string][2]identity.KeyRule{
 	"keep first":      {{Name: "email"}, {Name: "cookie"}},
 	"move to latest":  {{Name: "email"}, {Name: "cookie", Policy: identity.MoveToLatest}},
 	"unique address":  {{Name: "email", Unique: true}, {Name: "cookie", Policy: identity.MoveToLatest}},
+	"shared by two":   {{Name: "email", Saturation: new(1)}, {Name: "cookie", Policy: identity.MoveToLatest, Saturation: new(2)}},
+	"shared address":  {{Name: "email", Saturation: new(1), Unique: true}, {Name: "cookie", Saturation: new(1)}},
 	"two cookies":     {{Name: "email"}, {Name: "cookie", Limit: &identity.Limit{Count: 2}}},
 	"cookies per day": {{Name: "email", Unique: true}, {Name: "cookie", Limit: &identity.Limit{Count: 1, Per: strict.Duration(24 * time.Hour)}}},
 }

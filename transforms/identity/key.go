@@ -32,6 +32,9 @@ type KeyRule struct {
 	Unique bool `yaml:"unique,omitempty" json:"unique,omitempty" jsonschema:"description=Whether a profile has one value of this key at most."`
 	// Limit is how many values of the key a profile may have; default any number.
 	Limit *Limit `yaml:"limit,omitempty" json:"limit,omitempty" jsonschema:"description=How many values of this key a profile may have."`
+	// Saturation is how many more identifying identifiers a value may be seen with: one with more of them is shared by many people and
+	// joins nobody. Default DefaultSaturation; 0: any number.
+	Saturation *int `yaml:"saturation,omitempty" json:"saturation,omitempty" jsonschema:"minimum=0,maximum=60,default=50,description=How many more identifying identifiers a value may be seen with. One with more of them is shared by many people and joins nobody. 0: any number."`
 	// ValidRegexp must match the whole normalized value when it is set (RE2 syntax).
 	ValidRegexp string `yaml:"valid_regexp,omitempty" json:"valid_regexp,omitempty" jsonschema:"description=A value counts only when this RE2 expression matches it from end to end."`
 	// InvalidTexts are values that never identify anybody; compared after normalization.
@@ -59,6 +62,13 @@ const (
 	AllowJunk  JunkRule = "allow"
 )
 
+// DefaultSaturation is the default of KeyRule.Saturation, and MaxSaturation what it may be at most: so many refused links a document
+// remembers for sure.
+const (
+	DefaultSaturation = 50
+	MaxSaturation     = 60
+)
+
 // FieldError tells which field of a rule is wrong.
 type FieldError struct {
 	Field   string // YAML name of the field
@@ -82,6 +92,9 @@ func (k KeyRule) Validate() []*FieldError {
 	}
 	if err := k.validateLimit(); err != nil {
 		wrong("limit", "%v", err)
+	}
+	if n := k.Saturation; n != nil && (*n < 0 || *n > MaxSaturation) {
+		wrong("saturation", "%d is not within 0 and %d", *n, MaxSaturation)
 	}
 	switch k.Junk {
 	case "", RefuseJunk, AllowJunk:

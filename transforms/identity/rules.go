@@ -17,6 +17,8 @@ type Rules struct {
 	index   map[string]int
 	profile string
 	limits  map[string]*Limit // by key
+	// saturation is how many leaders a value of a key may have; none for the profile key and others without such a limit.
+	saturation map[string]int
 }
 
 type key struct {
@@ -28,7 +30,7 @@ type key struct {
 
 // NewRules compiles keys, listed most identifying first. The profile key must be one of them.
 func NewRules(keys []KeyRule, profileKey string) (*Rules, error) {
-	r := &Rules{index: make(map[string]int, len(keys)), profile: profileKey, limits: map[string]*Limit{}}
+	r := &Rules{index: make(map[string]int, len(keys)), profile: profileKey, limits: map[string]*Limit{}, saturation: map[string]int{}}
 	for i, rule := range keys {
 		if errs := rule.Validate(); len(errs) > 0 {
 			return nil, fmt.Errorf("key %q: %w", rule.Name, errs[0])
@@ -57,6 +59,13 @@ func NewRules(keys []KeyRule, profileKey string) (*Rules, error) {
 			k.invalid[text], k.invalid[normalized] = true, true
 		}
 		r.index[rule.Name] = i
+		switch {
+		case rule.Name == profileKey:
+		case rule.Saturation == nil:
+			r.saturation[rule.Name] = DefaultSaturation
+		case *rule.Saturation > 0:
+			r.saturation[rule.Name] = *rule.Saturation
+		}
 		if limit := rule.limit(); limit != nil {
 			r.limits[rule.Name] = limit
 		}
@@ -94,6 +103,12 @@ func (r *Rules) Compare(a, b Identifier) int {
 		return d
 	}
 	return a.Compare(b)
+}
+
+// Saturated reports whether a value of a key that so many others lead is shared by too many to join anybody.
+func (r *Rules) Saturated(key string, leaders int) bool {
+	most, limited := r.saturation[key]
+	return limited && leaders > most
 }
 
 // Policy returns the policy of a key, KeepFirst for one that is not configured.

@@ -107,6 +107,7 @@ type Reason string
 const (
 	TwoPersons    Reason = "two_profile_keys" // it would join two values of the profile key, and is not the lightest that could
 	LimitReached  Reason = "limit_reached"    // it would join more values of a key than a profile may have
+	SharedByMany  Reason = "saturated"        // one of its ends is shared by many people
 	PairForbidden Reason = "forbidden"        // it would join two identifiers that were forbidden to share a profile
 	PairUnlinked  Reason = "unlinked"         // it would join two identifiers that were unlinked, and was not seen since
 )

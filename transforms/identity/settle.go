@@ -19,20 +19,27 @@ type Refused struct {
 }
 
 // Settle decides about identifiers all at once: it takes the links between them lightest first and refuses each that would join two
-// values of the profile key, more values of a key than a profile may have, or two identifiers that a ruling keeps apart. That is a function of the sets of links and rulings
+// values of the profile key, more values of a key than a profile may have, or two identifiers that a ruling keeps apart, or whose one
+// end is shared by many people. That is a function of the sets of links and rulings
 // alone. Links and pairs that lead elsewhere are left out; edges of the same link count as one.
 func Settle(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) Settlement {
 	f := newForest(rules, members)
 	f.constrain(pairs)
 	f.holdings = newHoldings(rules, members, edges)
+	united := unite(edges)
+	shared := sharedByMany(rules, united)
 	var s Settlement
-	for _, e := range unite(edges) {
+	for _, e := range united {
 		a, aok := f.index[e.Leader]
 		b, bok := f.index[e.Other]
 		if !aok || !bok || f.find(a) == f.find(b) {
 			continue
 		}
-		if reason, pair := f.refuses(f.find(a), f.find(b), e); reason != "" {
+		reason, pair := f.refuses(f.find(a), f.find(b), e)
+		if shared[e.Leader] || shared[e.Other] {
+			reason, pair = SharedByMany, Pair{}
+		}
+		if reason != "" {
 			s.Refused = append(s.Refused, Refused{Edge: e, Reason: reason, Pair: pair})
 			continue
 		}
@@ -42,6 +49,23 @@ func Settle(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) Sett
 	s.Refused = slices.DeleteFunc(s.Refused, func(r Refused) bool { return f.find(f.index[r.Leader]) == f.find(f.index[r.Other]) })
 	s.Groups = f.groups()
 	return s
+}
+
+// sharedByMany returns the identifiers that too many others lead, links from elsewhere included.
+func sharedByMany(rules *Rules, united []Edge) map[Identifier]bool {
+	leaders := map[Identifier]int{}
+	for _, e := range united {
+		if _, limited := rules.saturation[e.Other.Key]; limited {
+			leaders[e.Other]++
+		}
+	}
+	shared := map[Identifier]bool{}
+	for id, n := range leaders {
+		if rules.Saturated(id.Key, n) {
+			shared[id] = true
+		}
+	}
+	return shared
 }
 
 // unite returns one edge for each link, lightest first.

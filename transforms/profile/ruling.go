@@ -108,6 +108,29 @@ func (d *Document) Unseen() bool {
 	return len(d.Cells) == 0 && len(d.Refused) == 0 && d.PublishedAs == ""
 }
 
+// Leaders returns how many more identifying identifiers a member was seen with, here and elsewhere; leader is counted as one of them.
+func (d *Document) Leaders(rules *identity.Rules, member, leader identity.Identifier) int {
+	all := []identity.Identifier{leader}
+	add := func(i identity.Identifier) {
+		if !slices.Contains(all, i) {
+			all = append(all, i)
+		}
+	}
+	for _, l := range d.Refused {
+		if l.Other == member {
+			add(l.Leader)
+		}
+	}
+	for _, c := range d.Cells {
+		if len(c.Identifiers) > 1 && slices.Contains(c.Identifiers, member) {
+			if leads := c.Leader(rules); leads != member {
+				add(leads)
+			}
+		}
+	}
+	return len(all)
+}
+
 // ForgetInner drops the refused links that lie within the document by now.
 func (d *Document) ForgetInner() {
 	d.Refused = slices.DeleteFunc(d.Refused, func(l identity.Link) bool { return d.Has(l.Leader) })

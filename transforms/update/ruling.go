@@ -189,6 +189,13 @@ func (r *regroup) run() []IdentityChange {
 	}
 	groups := r.groups
 	if groups == nil {
+		for _, e := range r.set { // those from elsewhere count, too, for what is shared by many
+			for _, l := range e.Refused {
+				if !slices.ContainsFunc(r.set, func(o *entry) bool { return o.Has(l.Leader) }) {
+					edges = append(edges, identity.Edge{Link: l})
+				}
+			}
+		}
 		settled := identity.Settle(rules, members, edges, pairs)
 		groups, r.refused = settled.Groups, settled.Refused
 	}

@@ -147,7 +147,11 @@ func (s *stitch) run() []IdentityChange {
 	for i, other := range s.in.Identifiers[1:] {
 		link := identity.Link{Leader: leader, Other: other}
 		a, b := s.docs.of(leaderID), s.docs.of(s.in.IDs[i+1])
+		if b == nil && s.aloneInMany(a, leader) {
+			b = s.root(other, s.in.IDs[i+1])
+		}
 		switch {
+		case b != nil && (a != b || s.fresh) && s.shared(a, b, link):
 		case a == b:
 		case b != nil && s.guarded(a, b):
 			s.create(a)
@@ -265,6 +269,30 @@ func (s *stitch) remember(a, b *entry, link identity.Link, moved bool) {
 	}
 	a.Remember(s.config.Rules, b.Document)
 	a.header, b.header = true, true
+}
+
+// shared settles a link to an identifier that many people share, and reports whether it is one.
+func (s *stitch) shared(a, b *entry, link identity.Link) bool {
+	rules, alone := s.config.Rules, s.aloneInMany(a, link.Leader)
+	if !alone && !rules.Saturated(link.Other.Key, b.Leaders(rules, link.Other, link.Leader)) {
+		return false
+	}
+	s.create(a)
+	if alone || a != b && len(b.Members) == 1 { // it joins nobody already
+		if s.remember(a, b, link, false); s.fresh {
+			ids := []identity.ID{s.folder.ID(a.Document), s.folder.ID(b.Document)}
+			s.changes = append(s.changes, IdentityChange{Kind: LinkRefused, Link: link, Reason: identity.SharedByMany, Before: ids, After: ids[0]})
+		}
+		return true
+	}
+	s.settle(a, b, link)
+	return true
+}
+
+// aloneInMany reports whether a document holds nothing but an identifier that many people share.
+func (s *stitch) aloneInMany(e *entry, id identity.Identifier) bool {
+	rules := s.config.Rules
+	return len(e.Members) == 1 && rules.Saturated(id.Key, e.Leaders(rules, id, id)-1)
 }
 
 // guarded reports whether there is a ruling about a member of the one and a member of the other, or both together have more values of a
