@@ -71,7 +71,7 @@ func pageView(n, customer, browser int) *shop.Event {
 	e := &shop.Event{Received: start + int64(n)*1000, Table: shop.PageView, Source: "web", Seq: uint64(n)}
 	who := ""
 	if customer >= 0 {
-		who = fmt.Sprintf(`"user_id":"%d",`, customer)
+		who = fmt.Sprintf(`"user_id":"%d",`, customer+1) // 0 is known junk
 	}
 	e.Value = fmt.Appendf(nil, `{"event_id":"v%d","table":"page_view","time":%d,"identifiers":{%s"anonymous_id":"%s"},"properties":{"type":"product","category":"books"}}`,
 		n, e.Received, who, browserID(browser))
