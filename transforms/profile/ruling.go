@@ -87,17 +87,26 @@ func (d *Document) Hand(to *Document, members []identity.Identifier) {
 	d.tree, to.tree = nil, nil
 }
 
-// Remember brings the refused links of two documents up to date after members went from one to the other: links within a document are none,
+// Remember brings the refused links of two documents up to date after members came from the other one: links within a document are none,
 // and those between the two are.
-func (d *Document) Remember(rules *identity.Rules, o *Document) {
-	for _, pair := range [...][2]*Document{{d, o}, {o, d}} {
-		from, to := pair[0], pair[1]
-		to.ForgetInner()
-		for _, c := range from.Cells {
-			for _, other := range c.Identifiers {
-				if !from.Has(other) && to.Has(other) { // so it does not lead the cell
-					to.Refuse(identity.Link{Leader: c.Leader(rules), Other: other})
-				}
+func (d *Document) Remember(rules *identity.Rules, from *Document, came []identity.Identifier) {
+	d.ForgetInner()
+	from.ForgetInner()
+	for _, c := range from.Cells {
+		for _, other := range c.Identifiers {
+			if slices.Contains(came, other) {
+				d.Refuse(identity.Link{Leader: c.Leader(rules), Other: other})
+			}
+		}
+	}
+	for _, c := range d.Cells {
+		if !slices.ContainsFunc(c.Identifiers, func(i identity.Identifier) bool { return slices.Contains(came, i) }) {
+			continue
+		}
+		leader := c.Leader(rules)
+		for _, other := range c.Identifiers {
+			if other != leader && from.Has(other) {
+				from.Refuse(identity.Link{Leader: leader, Other: other})
 			}
 		}
 	}

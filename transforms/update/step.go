@@ -245,10 +245,10 @@ func (s *stitch) contest(a, b *entry, link identity.Link) {
 		into, from = b, a
 	}
 	change := IdentityChange{Kind: ProfilesMoved, Link: link, Moved: verdict.Members}
-	defer s.remember(a, b, link, len(verdict.Members) > 0)
 	change.Before = []identity.ID{s.folder.ID(into.Document), s.folder.ID(from.Document)}
 	change.After = change.Before[0]
 	if len(verdict.Members) == 0 {
+		s.refuse(b, link)
 		change.Kind, change.Reason = LinkRefused, identity.TwoPersons
 		if s.fresh {
 			s.changes = append(s.changes, change)
@@ -256,19 +256,17 @@ func (s *stitch) contest(a, b *entry, link identity.Link) {
 		return
 	}
 	s.docs.move(s.config, from, into, verdict.Members)
+	into.Remember(rules, from.Document, verdict.Members)
 	s.docs.touch(into, s.in)
 	s.docs.touch(from, s.in)
 	s.changes = append(s.changes, change)
 }
 
-// remember keeps the links between two documents that are refused now, with the document of their lesser end.
-func (s *stitch) remember(a, b *entry, link identity.Link, moved bool) {
-	if !moved {
-		b.header = b.Refuse(link) || b.header
-		return
+// refuse remembers a refused link with the document of its lesser end.
+func (s *stitch) refuse(b *entry, link identity.Link) {
+	if b.Refuse(link) {
+		b.header = true
 	}
-	a.Remember(s.config.Rules, b.Document)
-	a.header, b.header = true, true
 }
 
 // shared settles a link to an identifier that many people share, and reports whether it is one.
@@ -279,7 +277,7 @@ func (s *stitch) shared(a, b *entry, link identity.Link) bool {
 	}
 	s.create(a)
 	if alone || a != b && len(b.Members) == 1 { // it joins nobody already
-		if s.remember(a, b, link, false); s.fresh {
+		if s.refuse(b, link); s.fresh {
 			ids := []identity.ID{s.folder.ID(a.Document), s.folder.ID(b.Document)}
 			s.changes = append(s.changes, IdentityChange{Kind: LinkRefused, Link: link, Reason: identity.SharedByMany, Before: ids, After: ids[0]})
 		}
