@@ -11,7 +11,7 @@ import (
 
 // Files holds the data sets as they are stored, with the licence notes that must travel with them.
 //
-//go:embed README.md online-retail retail
+//go:embed README.md clickstream online-retail retail
 var Files embed.FS
 
 // Paths of the data sets in Files.
@@ -20,6 +20,8 @@ const (
 	Invoices = "online-retail/2010-12.csv.gz"
 	// Users holds 5,250 generated people with several ids each: one JSON object a line, in order of their id.
 	Users = "retail/users.jsonl.gz"
+	// Clicks holds 833 events that trackers recorded on a demo shop: CSV with a header line, by receive time.
+	Clicks = "clickstream/snowplow-ecommerce-events.csv.gz"
 	// Products holds a catalogue of 2,465 products: one JSON object a line.
 	Products = "retail/products.jsonl.gz"
 )

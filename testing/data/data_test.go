@@ -17,6 +17,7 @@ func TestDataSetsHaveTheRowsTheReadmeSays(t *testing.T) {
 	}{
 		{data.Invoices, 42_481 + 1, "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"},
 		{data.Users, 5_250, `{"id":"1",`},
+		{data.Clicks, 833 + 1, "event_id,event_vendor,event_name,"},
 		{data.Products, 2_465, `{"id":"6579c22f-be2b-444c-a52b-0116dd82df6c",`},
 	} {
 		t.Run(c.path, func(t *testing.T) {
