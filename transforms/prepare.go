@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/update"
 )
 
@@ -97,8 +100,12 @@ type sealFn struct {
 }
 
 // Setup compiles the segment.
-func (f *sealFn) Setup() (err error) {
-	f.config, err = f.Segment.Config()
+func (f *sealFn) Setup() error {
+	config, err := f.Segment.Config()
+	if err != nil {
+		return err
+	}
+	f.config, err = Secretive(config)
 	return err
 }
 
@@ -125,8 +132,24 @@ func (f *sealFn) ProcessElement(d event.Draft, emit func(event.Record), reject f
 		reject(effect(refusal(d, err), fmt.Sprint("/", number))) // one record may become several that are refused
 		return
 	}
+	r.Value = f.config.Conceal(d.Table, r.Value)
 	r.Key = []byte(f.config.RecordKey(d.Table, r.Value))
 	emit(r)
+}
+
+// SecretVariable is the environment variable with the secret by which identifiers are concealed.
+const SecretVariable = "BRAID_HASH_SECRET"
+
+// Secretive returns a configuration with the secret from the environment. Where identifiers must be concealed it must be there.
+func Secretive(c *update.Config) (*update.Config, error) {
+	keys, secret := c.Rules.Conceals(), os.Getenv(SecretVariable)
+	switch {
+	case len(keys) == 0:
+		return c, nil
+	case len(secret) < identity.MinSecret:
+		return nil, fmt.Errorf("values of %s are hashed with a secret: set %s to at least %d characters, the same for good", strings.Join(keys, ", "), SecretVariable, identity.MinSecret)
+	}
+	return c.WithSecret(secret), nil
 }
 
 func rejection(r event.Record, err error) event.RejectedRecord {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/extension"
+	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/segment"
 )
 
@@ -114,6 +115,7 @@ func (p *Program) LoadSegment() (*segment.Segment, error) {
 	if err != nil {
 		return nil, ConfigurationError{err}
 	}
+	s.Rules = s.Rules.WithSecret(os.Getenv(transforms.SecretVariable))
 	return s, nil
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/braidhq/braid/cmd/explanation"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/transforms"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // relate waits until two identifiers stand to each other as wanted, and returns how.
@@ -94,5 +96,49 @@ func TestRulingsThatCannotBe(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusNotFound {
 		t.Errorf("a ruling posted as an event: %s", response.Status)
+	}
+}
+
+// Values that must not be stored raw are in no topic and no profile, and are found all the same; without the secret nothing starts.
+func TestConcealedIdentifiers(t *testing.T) {
+	o := options(t)
+	yaml := "segment: clinic\nprofile_key: patient\nkeys: [{name: patient}, {name: email, normalize: email, hash: true}]\ntables: {visit: {}}\n"
+	o.Segment = parse(t, yaml)
+	t.Setenv(transforms.SecretVariable, "short")
+	if n, err := node.Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), transforms.SecretVariable) {
+		t.Errorf("started without a secret: %v, %v", n, err)
+	}
+	const secret = "the secret of this test"
+	t.Setenv(transforms.SecretVariable, secret)
+	o.Segment.Rules = o.Segment.Rules.WithSecret(secret)
+	n := run(t, o)
+	send(t, n, "visit", `{"event_id":"e1","identifiers":{"patient":"7","email":"Ann@X.example"}}`)
+	status, answer := rule(t, n, `{"ruling":"forbid","a":"email:bob@x.example","b":"patient:8"}`)
+	if status != http.StatusAccepted {
+		t.Fatal(status, answer)
+	}
+	get(t, n, "/v1/profiles/email/ann@x.example", 1)
+	_, body := ask(t, n, "/v1/profiles/email/ann@x.example")
+	if strings.Contains(strings.ToLower(body), "ann@") || !strings.Contains(body, `"value":"h1.`) {
+		t.Error(body)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.Kafka().Brokers...), kgo.ConsumeTopics("braid.clinic.events", "braid.clinic.profiles"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for visits, rulings := 0, 0; visits == 0 || rulings == 0; {
+		for _, r := range client.PollFetches(t.Context()).Records() {
+			text := strings.ToLower(string(r.Key) + string(r.Value))
+			if strings.Contains(text, "ann@") || strings.Contains(text, "bob@") {
+				t.Fatalf("%s: %s", r.Topic, text)
+			}
+			if strings.Contains(text, `"visit"`) {
+				visits++
+			}
+			if strings.Contains(text, `"forbid"`) {
+				rulings++
+			}
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	identities "github.com/braidhq/braid/serving/identity"
 	"github.com/braidhq/braid/serving/ingest"
 	"github.com/braidhq/braid/serving/profiles"
+	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,10 +22,16 @@ func (n *Node) startServer(options []kgo.Opt) (err error) {
 		return err
 	}
 	n.cleanup(n.producer.Close)
-	config := n.options.Segment.Config()
+	config, err := transforms.Secretive(n.options.Segment.Config())
+	if err != nil {
+		return err
+	}
 	incoming := ingest.Config{
 		Topic: n.events, Route: config.RecordKey, Now: n.options.Now, Metrics: n.metrics, Logger: n.options.Logger, Limits: config.Limits,
 		Table: func(name string) bool { _, ok := config.Tables[name]; return ok },
+	}
+	if len(config.Rules.Conceals()) > 0 {
+		incoming.Conceal = config.Conceal
 	}
 	if len(n.options.Extensions.Events) > 0 {
 		incoming.Apply = n.options.Extensions.Apply

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,7 +81,7 @@ func RuleHandler(rules *identity.Rules, send Send, now func() time.Time, logger 
 			problem.New(http.StatusBadRequest, "bad_ruling", `send {"ruling":"unlink","a":"KEY:VALUE","b":"KEY:VALUE","reason":"..."} of at most 16 KiB`).Write(w)
 			return
 		}
-		if err := check(rules, p); err != nil {
+		if err := check(rules, &p); err != nil {
 			problem.New(http.StatusBadRequest, "bad_ruling", err.Error()).Write(w)
 			return
 		}
@@ -100,8 +101,8 @@ func RuleHandler(rules *identity.Rules, send Send, now func() time.Time, logger 
 	})
 }
 
-// check says what is wrong with a ruling before it goes into the stream, where nobody would be told.
-func check(rules *identity.Rules, p update.RulingProperties) error {
+// check says what is wrong with a ruling before it goes into the stream, where nobody would be told, and conceals what must not be there.
+func check(rules *identity.Rules, p *update.RulingProperties) error {
 	var ends [2]identity.Identifier
 	for i, text := range []string{p.A, p.B} {
 		raw, err := identity.ParseIdentifier(text)
@@ -111,6 +112,9 @@ func check(rules *identity.Rules, p update.RulingProperties) error {
 		var reason identity.Refusal
 		if ends[i], reason = rules.Normalize(raw.Key, raw.Value); reason != "" {
 			return &identity.RefusedError{Key: raw.Key, Reason: reason}
+		}
+		if slices.Contains(rules.Conceals(), raw.Key) {
+			*[]*string{&p.A, &p.B}[i] = ends[i].String()
 		}
 	}
 	_, err := identity.NewRuling(p.Ruling, ends[0], ends[1], event.Order{ID: "check"})

@@ -126,6 +126,9 @@ func (h *Handler) tooLarge(value []byte) *ResultError {
 }
 
 func (h *Handler) record(table string, value []byte, now int64, source string, seq uint64) *kgo.Record {
+	if h.config.Conceal != nil {
+		value = h.config.Conceal(table, value)
+	}
 	return &kgo.Record{
 		Topic: h.config.Topic, Key: recordKey(h.config.Route(table, value)), Value: value,
 		Headers: []kgo.RecordHeader{

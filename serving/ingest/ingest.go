@@ -40,6 +40,8 @@ type Config struct {
 	// Route returns the record key, "key:value" of the event's leading identifier, or "" when it has none. The event is JSON, only lent
 	// for the call. Required.
 	Route func(table string, event []byte) string
+	// Conceal returns an event of a table, as JSON, with what must not be stored raw concealed, after Apply. Default: as it is.
+	Conceal func(table string, event []byte) []byte
 	// Apply is what events pass through after ID, table and time are known; it is called concurrently. Default: nothing, at no cost.
 	Apply ApplyFunc
 	// Limits say what Apply is called for: events that Decode accepts. Default event.Limits.

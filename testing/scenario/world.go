@@ -56,7 +56,7 @@ func newWorld(s *segment.Segment) *World {
 		segment: s, config: s.Config(), store: memory.New(), next: []int64{0}, names: map[string]string{}, places: map[string]string{},
 		known: map[string]bool{}, parts: map[reflect.Type]any{},
 	}
-	w.reader, w.worker = update.NewReader(w.config, w.store), update.NewWorker(w.config, w.store)
+	w.reader, w.worker = update.NewReader(w.config.WithSecret(Secret), w.store), update.NewWorker(w.config, w.store)
 	return w
 }
 
@@ -68,6 +68,9 @@ func State[T any](w *World) *T {
 	}
 	return w.parts[key].(*T)
 }
+
+// Secret is the secret by which scripts conceal identifiers of keys with hash: true.
+const Secret = "the secret of scenario scripts"
 
 // Segment returns the segment.
 func (w *World) Segment() *segment.Segment { return w.segment }

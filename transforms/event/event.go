@@ -74,6 +74,22 @@ func (e *Event) Field(path string) gjson.Result {
 	return gjson.Parse(v)
 }
 
+// SetText returns the event's JSON with a text in place of the value at a path, as Field finds it; the JSON as it is when there is none.
+func (e *Event) SetText(path, text string) []byte {
+	name, rest, more := cutPath(path)
+	v, ok := e.top(name)
+	if ok && more {
+		v, ok = descend(v, rest)
+	}
+	if !ok || v == "" {
+		return e.Raw
+	}
+	at := int(uintptr(unsafe.Pointer(unsafe.StringData(v))) - uintptr(unsafe.Pointer(unsafe.SliceData(e.Raw)))) // v lies within Raw
+	out := make([]byte, 0, len(e.Raw)+len(text)+2)
+	out = gjson.AppendJSONString(append(out, e.Raw[:at]...), text)
+	return append(out, e.Raw[at+len(v):]...)
+}
+
 // KeyField returns the value that a stitching key finds under the given field name, a plain name or a dotted path: it looks in
 // identifiers, then in properties, then in context. Null and the empty string count as absent.
 func (e *Event) KeyField(name string) gjson.Result {

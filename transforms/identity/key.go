@@ -35,6 +35,9 @@ type KeyRule struct {
 	// Saturation is how many more identifying identifiers a value may be seen with: one with more of them is shared by many people and
 	// joins nobody. Default DefaultSaturation; 0: any number.
 	Saturation *int `yaml:"saturation,omitempty" json:"saturation,omitempty" jsonschema:"minimum=0,maximum=60,default=50,description=How many more identifying identifiers a value may be seen with. One with more of them is shared by many people and joins nobody. 0: any number."`
+	// Hash says that values must not be stored raw: only a keyed hash of them enters the stream. The secret comes from the environment.
+	// Default false.
+	Hash bool `yaml:"hash,omitempty" json:"hash,omitempty" jsonschema:"description=Whether only a keyed hash of values enters the stream. The secret comes from the environment variable BRAID_HASH_SECRET."`
 	// ValidRegexp must match the whole normalized value when it is set (RE2 syntax).
 	ValidRegexp string `yaml:"valid_regexp,omitempty" json:"valid_regexp,omitempty" jsonschema:"description=A value counts only when this RE2 expression matches it from end to end."`
 	// InvalidTexts are values that never identify anybody; compared after normalization.
@@ -147,6 +150,7 @@ const (
 	NotAnEmail    Refusal = "not_an_email"
 	NotAPhone     Refusal = "not_a_phone"
 	KnownJunk     Refusal = "known_junk"
+	NotHashed     Refusal = "not_hashed"
 	NameCase      Refusal = "name_case_mismatch"
 	InvalidRegexp Refusal = "fails_valid_regexp"
 	InvalidText   Refusal = "invalid_text"

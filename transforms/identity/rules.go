@@ -19,6 +19,7 @@ type Rules struct {
 	limits  map[string]*Limit // by key
 	// saturation is how many leaders a value of a key may have; none for the profile key and others without such a limit.
 	saturation map[string]int
+	secret     []byte // see WithSecret
 }
 
 type key struct {
@@ -126,6 +127,14 @@ func (r *Rules) Normalize(name, value string) (Identifier, Refusal) {
 		return Identifier{}, NotConfigured
 	}
 	k := &r.keys[i]
+	if k.Hash {
+		if known, refusal, ok := recognize(value); ok {
+			return Identifier{Key: name, Value: known}, refusal
+		}
+		if len(r.secret) == 0 {
+			return Identifier{}, NotHashed
+		}
+	}
 	raw := value
 	value, refusal := k.normalize(value)
 	switch {
@@ -145,6 +154,9 @@ func (r *Rules) Normalize(name, value string) (Identifier, Refusal) {
 		return Identifier{}, InvalidText
 	case k.valid != nil && !k.valid.MatchString(value):
 		return Identifier{}, InvalidRegexp
+	}
+	if k.Hash {
+		value = r.concealed(name, value)
 	}
 	return Identifier{Key: name, Value: value}, ""
 }
@@ -185,7 +197,11 @@ func (r *Rules) Identify(e *event.Event, sources []Source) (ids []Identifier, re
 			id, reason = r.Normalize(s.Key, field.Str)
 		}
 		if reason != "" {
-			refused = append(refused, RefusedValue{Key: s.Key, Value: shortened(field.String()), Reason: reason})
+			v := RefusedValue{Key: s.Key, Value: shortened(field.String()), Reason: reason}
+			if reason == NotHashed {
+				v.Value = ""
+			}
+			refused = append(refused, v)
 			continue
 		}
 		ids = append(ids, id)

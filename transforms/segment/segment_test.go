@@ -229,7 +229,7 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	bad := files(t, "*.bad.yml")
-	for _, name := range []string{"nothing", "segment_name", "segment_missing", "profile_key_missing", "keys_missing", "key_name", "key_normalize", "key_policy", "key_later",
+	for _, name := range []string{"nothing", "segment_name", "segment_missing", "profile_key_missing", "keys_missing", "key_name", "key_normalize", "key_policy", "key_limit",
 		"table_name", "table_keys", "event_name", "attribute_name", "attribute_session", "limits", "sections_later", "kinds"} {
 		data, ok := bad[name+".bad.yml"]
 		if !ok {

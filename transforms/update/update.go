@@ -134,6 +134,18 @@ func (c *Config) prepare(r event.Record, in *Input) error {
 	return nil
 }
 
+// WithSecret returns the same configuration with the secret by which identifiers are concealed.
+func (c *Config) WithSecret(secret string) *Config {
+	with := *c
+	with.Rules = c.Rules.WithSecret(secret)
+	return &with
+}
+
+// Conceal returns an event of a table with the identifiers concealed that must not be stored raw.
+func (c *Config) Conceal(table string, raw []byte) []byte {
+	return c.Rules.Conceal(raw, c.Tables[table])
+}
+
 // RecordKey returns the key under which an event of a table belongs into the stream, its leading identifier as "key:value", or "" when
 // it has none: events that are led by the same identifier stay in order.
 func (c *Config) RecordKey(table string, raw []byte) string {

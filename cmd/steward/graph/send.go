@@ -110,7 +110,7 @@ func (im Import) Run(ctx context.Context, rows *Reader) (s Summary, err error) {
 
 // draft returns the event of a row, and false when it joins nothing.
 func (im Import) draft(row Row, s *Summary) (event.Draft, bool) {
-	var ids []string
+	var ids, names []string // as they are sent, and normalized
 	for _, text := range row.Identifiers {
 		if im.Kind == Forbids {
 			text = text[len("a:"):]
@@ -125,8 +125,11 @@ func (im Import) draft(row Row, s *Summary) (event.Draft, bool) {
 			s.Refused[reason]++
 			continue
 		}
-		if name := id.String(); !slices.Contains(ids, name) {
-			ids = append(ids, name)
+		if name := id.String(); !slices.Contains(names, name) {
+			if slices.Contains(im.Rules.Conceals(), id.Key) {
+				text = name
+			}
+			ids, names = append(ids, text), append(names, name)
 		}
 	}
 	if len(ids) < 2 {

@@ -70,7 +70,7 @@ func compileEvent(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 	}
 	c.Receive(d.received)
 	r := scenario.Record{Name: d.id, Line: l.Number}
-	r.Value = d.json()
+	r.Value = c.Segment().Config().WithSecret(scenario.Secret).Conceal(d.table, d.json())
 	r.Headers, r.Timestamp = d.headers(), d.received
 	if key := c.Segment().Config().RecordKey(d.table, r.Value); key != "" {
 		r.Key = []byte(key)
