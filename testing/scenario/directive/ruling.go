@@ -27,6 +27,11 @@ func init() {
 		})
 	}
 	scenario.Register(scenario.Directive{
+		Name: "links", Usage: "links TIME KEY=VALUE KEY=VALUE...", Kind: scenario.Sending,
+		About:   "Imports that identifiers belong together, as a batch identity graph says it; it is nobody's event.",
+		Compile: compileLinks,
+	})
+	scenario.Register(scenario.Directive{
 		Name: "recheck", Usage: "recheck", Kind: scenario.Telling,
 		About:   "Settles all identifiers anew, by all links and rulings, and prints what that changed.",
 		Compile: compileRecheck,
@@ -34,33 +39,61 @@ func init() {
 }
 
 func compileRuling(c *scenario.Compiler, l *script.Line, kind identity.RulingKind) []*scenario.Step {
-	words, ok := c.Words(l, 3, 3)
+	at, ids, ok := statement(c, l, 2)
 	if !ok {
 		return nil
 	}
-	at, ok := c.Moment(words[0])
+	return state(c, l, update.TableRulings, at, ids[0], update.RulingProperties{Ruling: kind, A: ids[0], B: ids[1]})
+}
+
+func compileLinks(c *scenario.Compiler, l *script.Line) []*scenario.Step {
+	at, ids, ok := statement(c, l, -1)
 	if !ok {
 		return nil
 	}
-	var ends [2]string
-	for i := range ends {
-		who, ok := parsePerson(c, words[1+i])
-		switch {
-		case !ok:
-			return nil
-		case who.key == update.KeyProfileID:
-			c.ReportWord(words[1+i], "", "a ruling is about identifiers, not about a profile")
-			return nil
-		}
-		ends[i] = who.key + ":" + who.value
+	return state(c, l, update.TableLinks, at, ids[0], update.LinkProperties{Identifiers: ids, Origin: "script"})
+}
+
+// statement reads a time and identifiers: so many, or two and more.
+func statement(c *scenario.Compiler, l *script.Line, n int) (at int64, ids []string, ok bool) {
+	most := n + 1
+	if n < 0 {
+		most = -1
+	}
+	words, ok := c.Words(l, max(n, 2)+1, most)
+	if !ok {
+		return 0, nil, false
+	}
+	if at, ok = c.Moment(words[0]); !ok {
+		return 0, nil, false
 	}
 	if at < 0 {
-		c.ReportWord(words[0], "", "a ruling cannot be made before 1970")
-		return nil
+		c.ReportWord(words[0], "", "nothing can be said before 1970")
+		return 0, nil, false
 	}
+	rules := c.Segment().Rules.WithSecret(scenario.Secret)
+	for _, w := range words[1:] {
+		who, ok := parsePerson(c, w)
+		switch {
+		case !ok:
+			return 0, nil, false
+		case who.key == update.KeyProfileID:
+			c.ReportWord(w, "", "this is about identifiers, not about a profile")
+			return 0, nil, false
+		}
+		if id, reason := rules.Normalize(who.key, who.value); reason == "" && slices.Contains(rules.Conceals(), who.key) {
+			who.value = id.Value
+		}
+		ids = append(ids, who.key+":"+who.value)
+	}
+	return at, ids, true
+}
+
+// state sends an event that says something about identifiers.
+func state(c *scenario.Compiler, l *script.Line, table string, at int64, key string, properties any) []*scenario.Step {
 	c.Receive(at)
-	d := event.Draft{ID: c.NextID(), Table: update.TableRulings, Time: at, Received: at, Key: ends[0]}
-	d.Properties, _ = json.Marshal(update.RulingProperties{Ruling: kind, A: ends[0], B: ends[1]}) // texts only: cannot fail
+	d := event.Draft{ID: c.NextID(), Table: table, Time: at, Received: at, Key: key}
+	d.Properties, _ = json.Marshal(properties) // texts only: cannot fail
 	record, err := event.New(d)
 	if err != nil {
 		c.Report(l, "", "%v", err)
