@@ -4,12 +4,14 @@ package profiles
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/braidhq/braid/serving/problem"
+	"github.com/braidhq/braid/transforms/update"
 )
 
 // Pattern is where the Handler belongs in a http.ServeMux.
@@ -25,7 +27,7 @@ type Query struct {
 }
 
 // Lookup finds the profile that an identifier belongs to and returns the answer as JSON. It normalizes the value by the key's rules.
-// It is safe for concurrent use.
+// It is safe for concurrent use. An *update.SplitError says that the profile of a profile ID is several by now.
 type Lookup interface {
 	Lookup(ctx context.Context, q Query) (answer []byte, found bool, err error)
 }
@@ -61,10 +63,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	var split *update.SplitError
 	profile, found, err := h.lookup.Lookup(r.Context(), q)
 	switch {
 	case r.Context().Err() != nil: // the client is gone
 		return
+	case errors.As(err, &split):
+		problem.New(http.StatusGone, "split", split.Error()).Write(w)
 	case err != nil:
 		h.logger.Error("profiles: lookup failed", "key", q.Key, "error", err)
 		problem.RetryAfter(w, 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,11 +13,14 @@ import (
 
 	"github.com/braidhq/braid/serving/problem"
 	"github.com/braidhq/braid/serving/profiles"
+	"github.com/braidhq/braid/transforms/update"
 )
 
 func TestLookup(t *testing.T) {
 	lookup := profiles.LookupFunc(func(_ context.Context, q profiles.Query) ([]byte, bool, error) {
 		switch {
+		case q.Key == "profile_id":
+			return nil, false, fmt.Errorf("looking: %w", &update.SplitError{})
 		case q.Key == "broken":
 			return nil, false, errors.New("disk full")
 		case q.Explain && q.Key == "email":
@@ -37,6 +41,7 @@ func TestLookup(t *testing.T) {
 		"explained":   {"GET", "/v1/profiles/email/x?explain=true", 200, `{"profile":{"profile_id":"p1"}}`},
 		"explained 1": {"GET", "/v1/profiles/email/x?explain=1", 200, `{"profile":{"profile_id":"p1"}}`},
 		"plain":       {"GET", "/v1/profiles/email/x%2Fy@z.example?explain=false", 200, `{"profile_id":"p1"}`},
+		"split":       {"GET", "/v1/profiles/profile_id/aaaaaaaaaaaaaaaaaaaaaaaaaa", 410, "split"},
 		"why unknown": {"GET", "/v1/profiles/cookie/x?explain=true", 404, "unknown_profile"},
 		"odd":         {"GET", "/v1/profiles/email/x?explain=perhaps", 400, "bad_parameter"},
 		"unknown":     {"GET", "/v1/profiles/email/a@b.example", 404, "unknown_profile"},

@@ -39,6 +39,7 @@ func (d *Document) MarshalHeader() ([]byte, error) {
 	m := profilepb.Document{
 		Format: Format, Members: appendFlat(make([]string, 0, 2*len(d.Members)), d.Members), Cells: cells,
 		Published: d.Published, PublishDue: d.PublishDue, PublishedAs: d.PublishedAs, Forgot: d.Forgot, Recheck: d.Recheck,
+		Came: appendFlat(nil, d.Came),
 	}
 	for _, l := range d.Refused {
 		m.Refused = append(m.Refused, l.Leader.Key, l.Leader.Value, l.Other.Key, l.Other.Value)
@@ -74,6 +75,9 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 	d := &Document{
 		Key: key, Members: members, Published: m.Published, PublishDue: m.PublishDue, PublishedAs: m.PublishedAs,
 		Cells: make([]*Cell, 0, len(cells)), Forgot: m.Forgot, Recheck: m.Recheck,
+	}
+	if d.Came, err = unflatten(m.Came); err != nil {
+		return nil, nil, fmt.Errorf("document %s: %w: what came from others", identity.ID(key), err)
 	}
 	if len(m.Refused)%4 != 0 {
 		return nil, nil, fmt.Errorf("document %s: %w: its refused links", identity.ID(key), ErrDamaged)
@@ -165,6 +169,9 @@ func appendFlat(flat []string, ids []identity.Identifier) []string {
 func unflatten(flat []string) ([]identity.Identifier, error) {
 	if len(flat)%2 != 0 {
 		return nil, ErrDamaged
+	}
+	if len(flat) == 0 {
+		return nil, nil
 	}
 	ids := make([]identity.Identifier, 0, len(flat)/2)
 	for i := 0; i < len(flat); i += 2 {

@@ -26,6 +26,9 @@ type Document struct {
 	Forgot  bool
 	// Pairs are the rulings about members; sorted.
 	Pairs []identity.Pair
+	// Came are the members that came from another person, who goes on without them; sorted. Their IDs, if they were given out, stood for a
+	// profile that was split.
+	Came []identity.Identifier
 	// Recheck says that what was decided here may want what is not at hand: a recheck of all links puts it right.
 	Recheck bool
 

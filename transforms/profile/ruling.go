@@ -82,6 +82,13 @@ func (d *Document) Hand(to *Document, members []identity.Identifier) {
 		stays := func(i identity.Identifier) bool { return d.Has(i) && !goes(i) }
 		return !stays(p.A) && !stays(p.B)
 	})
+	d.Came = slices.DeleteFunc(d.Came, func(i identity.Identifier) bool {
+		if goes(i) {
+			to.Part(i)
+			return true
+		}
+		return false
+	})
 	to.Forgot = to.Forgot || d.Forgot
 	to.Recheck = to.Recheck || d.Recheck
 	d.tree, to.tree = nil, nil
@@ -138,6 +145,15 @@ func (d *Document) Leaders(rules *identity.Rules, member, leader identity.Identi
 		}
 	}
 	return len(all)
+}
+
+// Part notes that members came from another person, who goes on without them.
+func (d *Document) Part(members ...identity.Identifier) {
+	for _, m := range members {
+		if i, known := slices.BinarySearchFunc(d.Came, m, identity.Identifier.Compare); !known {
+			d.Came = slices.Insert(d.Came, i, m)
+		}
+	}
 }
 
 // ForgetInner drops the refused links that lie within the document by now.

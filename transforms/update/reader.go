@@ -31,21 +31,38 @@ func (r *Reader) Folder() *profile.Folder {
 // KeyProfileID is the name under which Find takes a profile ID instead of a stitching key's value.
 const KeyProfileID = "profile_id"
 
+// SplitError says that a profile ID stood for a person whose identifiers belong to several people by now.
+type SplitError struct{ ID identity.ID }
+
+// Error says what to do.
+func (e *SplitError) Error() string {
+	return fmt.Sprintf("profile %s was split: what it was made of belongs to several people now; ask by an identifier", e.ID)
+}
+
 // Find returns the document of the person who has a value of a stitching key, or any profile ID ever given out; nil when nobody has
-// it. An *identity.RefusedError says that nobody can.
+// it. An *identity.RefusedError says that nobody can, a *SplitError that the profile of that ID is several by now.
 func (r *Reader) Find(ctx context.Context, key, value string) (*profile.Document, error) {
 	if key == KeyProfileID {
 		id, err := identity.ParseID(value)
 		if err != nil {
 			return nil, &identity.RefusedError{Key: key, Reason: identity.InvalidText}
 		}
-		return r.Document(ctx, id)
+		d, err := r.Document(ctx, id)
+		if err == nil && d != nil && r.split(d, id) {
+			return nil, &SplitError{id}
+		}
+		return d, err
 	}
 	identifier, refusal := r.config.Rules.Normalize(key, value)
 	if refusal != "" {
 		return nil, &identity.RefusedError{Key: key, Reason: refusal}
 	}
 	return r.Document(ctx, identity.NewID(r.config.Namespace, identifier))
+}
+
+// split reports whether the ID of a member stood for another person's profile, before the member came from there.
+func (r *Reader) split(d *profile.Document, id identity.ID) bool {
+	return r.Folder().ID(d) != id && slices.ContainsFunc(d.Came, func(m identity.Identifier) bool { return identity.NewID(r.config.Namespace, m) == id })
 }
 
 // Document returns the document that has an identifier, given by its ID, or nil when nobody has it. Any profile ID ever given out

@@ -227,6 +227,9 @@ func (r *regroup) run() []IdentityChange {
 				change.Before = []identity.ID{before, r.before[e]}
 			}
 			r.docs.move(r.config, e, to, leaving[to])
+			if change.Kind != ProfilesMerged {
+				to.Part(leaving[to]...)
+			}
 			r.docs.touch(e, r.in)
 			r.docs.touch(to, r.in)
 			into[len(changes)] = to

@@ -256,6 +256,7 @@ func (s *stitch) contest(a, b *entry, link identity.Link) {
 		return
 	}
 	s.docs.move(s.config, from, into, verdict.Members)
+	into.Part(verdict.Members...)
 	into.Remember(rules, from.Document, verdict.Members)
 	s.docs.touch(into, s.in)
 	s.docs.touch(from, s.in)

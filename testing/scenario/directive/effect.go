@@ -2,6 +2,7 @@ package directive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -163,12 +164,15 @@ func compileAliases(c *scenario.Compiler, l *script.Line) []*scenario.Step {
 	return []*scenario.Step{{Do: func(ctx context.Context, w *scenario.World) (string, error) {
 		var all []string
 		for _, id := range w.GivenOut() {
-			doc, err := w.Reader().Document(ctx, id)
-			if err != nil {
+			doc, err := w.Reader().Find(ctx, update.KeyProfileID, id.String())
+			var split *update.SplitError
+			if err != nil && !errors.As(err, &split) {
 				return "", err
 			}
 			line := w.Name(id)
 			switch {
+			case split != nil:
+				line += " was split"
 			case doc == nil:
 				line += " leads to " + nobody
 			case w.Reader().Folder().ID(doc) != id:

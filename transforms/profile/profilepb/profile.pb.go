@@ -37,6 +37,7 @@ type Document struct {
 	Forgot        bool                   `protobuf:"varint,8,opt,name=forgot,proto3" json:"forgot,omitempty"`                             // whether there were more than are remembered
 	Pairs         []*Pair                `protobuf:"bytes,9,rep,name=pairs,proto3" json:"pairs,omitempty"`                                // rulings about members, sorted
 	Recheck       bool                   `protobuf:"varint,10,opt,name=recheck,proto3" json:"recheck,omitempty"`                          // whether all links have to be looked at again
+	Came          []string               `protobuf:"bytes,11,rep,name=came,proto3" json:"came,omitempty"`                                 // members that came from another person: key and value in turn, sorted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +140,13 @@ func (x *Document) GetRecheck() bool {
 		return x.Recheck
 	}
 	return false
+}
+
+func (x *Document) GetCame() []string {
+	if x != nil {
+		return x.Came
+	}
+	return nil
 }
 
 // Pair is what was ruled about two identifiers: the latest of each kind, absent when there was none.
@@ -420,7 +428,7 @@ var File_profile_proto protoreflect.FileDescriptor
 
 const file_profile_proto_rawDesc = "" +
 	"\n" +
-	"\rprofile.proto\x12\rbraid.profile\"\xab\x02\n" +
+	"\rprofile.proto\x12\rbraid.profile\"\xbf\x02\n" +
 	"\bDocument\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12\x14\n" +
@@ -433,7 +441,8 @@ const file_profile_proto_rawDesc = "" +
 	"\x06forgot\x18\b \x01(\bR\x06forgot\x12)\n" +
 	"\x05pairs\x18\t \x03(\v2\x13.braid.profile.PairR\x05pairs\x12\x18\n" +
 	"\arecheck\x18\n" +
-	" \x01(\bR\arecheck\"\xb0\x01\n" +
+	" \x01(\bR\arecheck\x12\x12\n" +
+	"\x04came\x18\v \x03(\tR\x04came\"\xb0\x01\n" +
 	"\x04Pair\x12\x12\n" +
 	"\x04ends\x18\x01 \x03(\tR\x04ends\x120\n" +
 	"\bunlinked\x18\x02 \x01(\v2\x14.braid.profile.OrderR\bunlinked\x122\n" +
