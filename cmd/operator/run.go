@@ -11,6 +11,7 @@ import (
 	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/segment"
 )
 
@@ -40,6 +41,9 @@ GET  /healthz, /readyz, /metrics  for operators`,
 				return err
 			}
 			if err := d.CheckPrepare(s.Name, p.Extensions.TransformNames()); err != nil {
+				return command.ConfigurationError{Err: err}
+			}
+			if _, err := transforms.Secretive(s.Config()); err != nil {
 				return command.ConfigurationError{Err: err}
 			}
 			return runNode(c.Context(), p, d, s)

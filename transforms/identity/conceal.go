@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -48,6 +49,9 @@ func (r *Rules) concealed(key, value string) string {
 	return concealedPrefix + encoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// refusals are the reasons that may stand in place of a value; anything else there was sent by somebody else.
+var refusals = []Refusal{NotAString, Empty, TooLong, NotAnEmail, NotAPhone, InvalidRegexp, InvalidText, NotPrintable, KnownJunk}
+
 // recognize reads a value of a key that is concealed: the value as it stands there, why it does not count, or false when it is raw.
 func recognize(value string) (string, Refusal, bool) {
 	switch {
@@ -55,8 +59,8 @@ func recognize(value string) (string, Refusal, bool) {
 		if _, err := encoding.DecodeString(value[len(concealedPrefix):]); err == nil {
 			return value, "", true
 		}
-	case strings.HasPrefix(value, refusedPrefix) && len(value) > len(refusedPrefix):
-		return "", Refusal(value[len(refusedPrefix):min(len(value), 40)]), true
+	case strings.HasPrefix(value, refusedPrefix) && slices.Contains(refusals, Refusal(value[len(refusedPrefix):])):
+		return "", Refusal(value[len(refusedPrefix):]), true
 	}
 	return "", "", false
 }

@@ -67,6 +67,10 @@ func TestConcealedRefusals(t *testing.T) {
 	if len(ids) != 0 || len(refused) != 2 || refused[0].Reason != identity.NotAnEmail || refused[1].Reason != identity.NotAPhone || strings.Contains(string(got), "address") {
 		t.Errorf("%s: %v %v", got, ids, refused)
 	}
+	// What merely looks like a reason is a raw value: reasons are labels of metrics.
+	if id, reason := rules.Normalize("email", "h0.made_up"); reason != identity.NotHashed {
+		t.Errorf("%v %s", id, reason)
+	}
 	// Raw values that reach the stream nevertheless identify nobody and are told without the value.
 	_, refused = rules.Identify(&event.Event{Raw: raw}, sources)
 	for _, r := range refused {

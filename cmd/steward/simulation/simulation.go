@@ -16,8 +16,8 @@ import (
 
 // Outcome is what one set of rules makes of the events.
 type Outcome struct {
-	Events      int                      `json:"events"`      // that count
-	Profiles    int                      `json:"profiles"`    //
+	Events      int                      `json:"events"` // that count
+	Profiles    int                      `json:"profiles"`
 	Identifiers int                      `json:"identifiers"` // of all profiles
 	Links       int                      `json:"refused_links"`
 	Refused     map[identity.Refusal]int `json:"refused_identifiers"`
