@@ -112,18 +112,23 @@ func (d *Documents) Of(id identity.ID) *profile.Document {
 }
 
 // guarded reports whether rulings or limits may have a say about an event: several documents meet in it, or identifiers that none has,
-// and one has rulings, or they have as many values of a key as a profile may have.
+// and one has rulings, or they have as many values of a key as a profile may have, or an identifier is seen with too many.
 func (d *Documents) guarded(config *Config, in *Input) bool {
 	several, ruled := false, false
 	first := d.of(in.IDs[0])
 	members := [][]identity.Identifier{in.Identifiers}
-	for _, id := range in.IDs {
+	for i, id := range in.IDs {
 		e := d.of(id)
 		several = several || e != first
-		if e != nil {
-			ruled = ruled || len(e.Pairs) > 0
-			members = append(members, e.Members)
+		if e == nil {
+			continue
 		}
+		ruled = ruled || len(e.Pairs) > 0
+		if i > 0 && e != first && len(e.Members) > 1 { // it may be about to give back what it had joined
+			leaders := e.Leaders(config.Rules, in.Identifiers[i], in.Identifiers[0])
+			ruled = ruled || config.Rules.Saturated(in.Identifiers[i].Key, leaders)
+		}
+		members = append(members, e.Members)
 	}
 	return several && (ruled || config.Rules.Full(members...))
 }

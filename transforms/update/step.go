@@ -307,10 +307,12 @@ func (s *stitch) guarded(a, b *entry) bool {
 // settle decides about a link between documents that rulings or limits have a say about.
 func (s *stitch) settle(a, b *entry, link identity.Link) {
 	ids := []identity.ID{s.in.IDs[0], identity.NewID(s.config.Namespace, link.Other)}
-	set, whole, err := s.docs.around(s.config, ids, new(Need))
+	var lacks Need
+	set, whole, err := s.docs.around(s.config, ids, &lacks)
 	if err != nil {
-		set, whole = []*entry{a, b}, false
+		set = []*entry{a, b}
 	}
+	whole = whole && err == nil && lacks.Empty()
 	r := regroup{config: s.config, docs: s.docs, in: s.in, set: set, whole: whole}
 	leads := s.folder.ID(a.Document)
 	changes := r.run()
