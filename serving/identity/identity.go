@@ -105,15 +105,11 @@ func RuleHandler(rules *identity.Rules, send Send, now func() time.Time, logger 
 func check(rules *identity.Rules, p *update.RulingProperties) error {
 	var ends [2]identity.Identifier
 	for i, text := range []string{p.A, p.B} {
-		raw, err := identity.ParseIdentifier(text)
-		if err != nil {
+		var err error
+		if ends[i], err = rules.Parse(text); err != nil {
 			return err
 		}
-		var reason identity.Refusal
-		if ends[i], reason = rules.Normalize(raw.Key, raw.Value); reason != "" {
-			return &identity.RefusedError{Key: raw.Key, Reason: reason}
-		}
-		if slices.Contains(rules.Conceals(), raw.Key) {
+		if slices.Contains(rules.Conceals(), ends[i].Key) {
 			*[]*string{&p.A, &p.B}[i] = ends[i].String()
 		}
 	}

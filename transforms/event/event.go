@@ -63,24 +63,26 @@ func topField(name string) int {
 // Field returns the value at a dotted path, for example "properties.total" or "properties.items.0.sku". A dot inside a name is
 // written "\.". The result does not exist (Exists is false) when nothing is there; its Raw holds numbers exactly as sent.
 func (e *Event) Field(path string) gjson.Result {
-	name, rest, more := cutPath(path)
-	v, ok := e.top(name)
-	if ok && more {
-		v, ok = descend(v, rest)
-	}
+	v, ok := e.at(path)
 	if !ok {
 		return gjson.Result{}
 	}
 	return gjson.Parse(v)
 }
 
-// SetText returns the event's JSON with a text in place of the value at a path, as Field finds it; the JSON as it is when there is none.
-func (e *Event) SetText(path, text string) []byte {
+// at returns the raw JSON at a path, as it lies within Raw.
+func (e *Event) at(path string) (string, bool) {
 	name, rest, more := cutPath(path)
 	v, ok := e.top(name)
 	if ok && more {
 		v, ok = descend(v, rest)
 	}
+	return v, ok
+}
+
+// SetText returns the event's JSON with a text in place of the value at a path, as Field finds it; the JSON as it is when there is none.
+func (e *Event) SetText(path, text string) []byte {
+	v, ok := e.at(path)
 	if !ok || v == "" {
 		return e.Raw
 	}

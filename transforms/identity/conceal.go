@@ -74,7 +74,8 @@ func (r *Rules) Conceal(raw []byte, sources []Source) []byte {
 		}
 		for _, top := range [...]string{"identifiers", "properties", "context"} {
 			path := top + "." + s.Field
-			field := (&event.Event{Raw: raw}).Field(path)
+			e := event.Event{Raw: raw}
+			field := e.Field(path)
 			if !field.Exists() || field.Type == gjson.Null {
 				continue
 			}
@@ -85,7 +86,7 @@ func (r *Rules) Conceal(raw []byte, sources []Source) []byte {
 					text = refusedPrefix + string(reason)
 				}
 			}
-			raw = (&event.Event{Raw: raw}).SetText(path, text)
+			raw = e.SetText(path, text)
 		}
 	}
 	return raw

@@ -170,6 +170,20 @@ func (k *key) normalize(value string) (string, Refusal) {
 	return value, refusal
 }
 
+// Parse returns the identifier that a text "key:value" stands for, its value normalized. A *RefusedError says why it identifies nobody;
+// any other error, that the text is none.
+func (r *Rules) Parse(text string) (Identifier, error) {
+	raw, err := ParseIdentifier(text)
+	if err != nil {
+		return Identifier{}, err
+	}
+	id, reason := r.Normalize(raw.Key, raw.Value)
+	if reason != "" {
+		return Identifier{}, &RefusedError{Key: raw.Key, Reason: reason}
+	}
+	return id, nil
+}
+
 // Source says in which field of a table's events the values of a key are found.
 type Source struct {
 	Key   string
