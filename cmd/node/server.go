@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/braidhq/braid/cmd/explanation"
+	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/serving"
 	identities "github.com/braidhq/braid/serving/identity"
 	"github.com/braidhq/braid/serving/ingest"
@@ -109,11 +110,7 @@ func (n *Node) send(ctx context.Context, d event.Draft) error {
 	if err != nil {
 		return err
 	}
-	record := &kgo.Record{Topic: n.events, Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		record.Headers = append(record.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	return n.producer.ProduceSync(ctx, record).FirstErr()
+	return n.producer.ProduceSync(ctx, topics.ToKafka(n.events, r)).FirstErr()
 }
 
 // lookup finds a profile by an identifier or, under the key "profile_id", by any profile ID ever given out.

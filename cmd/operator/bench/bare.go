@@ -12,7 +12,6 @@ import (
 	"github.com/braidhq/braid/io/store/pebble"
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/testing/shop"
-	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/update"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -131,7 +130,7 @@ func (l *loop) run(ctx context.Context) error {
 		fetches.EachTopic(func(t kgo.FetchTopic) {
 			t.EachRecord(func(record *kgo.Record) {
 				if record.Offset < l.ends[record.Partition] {
-					inputs = append(inputs, l.config.Prepare(fromRecord(record, t.TopicID)))
+					inputs = append(inputs, l.config.Prepare(topics.FromKafka(record, t.TopicID)))
 				}
 			})
 		})
@@ -208,15 +207,4 @@ func (l *loop) send(ctx context.Context, effects []update.Effect) error {
 	}
 	wait.Wait()
 	return failed
-}
-
-func fromRecord(r *kgo.Record, topic [16]byte) event.Record {
-	out := event.Record{
-		Position: event.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, TopicID: topic,
-		Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value, Headers: make([]event.Header, len(r.Headers)),
-	}
-	for i, h := range r.Headers {
-		out.Headers[i] = event.Header(h)
-	}
-	return out
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/serving/ingest"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -78,7 +79,7 @@ func (r *run) fill(ctx context.Context, producer *kgo.Client, topic string) erro
 	}
 	for i := range r.Events {
 		e := r.people.Next()
-		producer.Produce(ctx, toRecord(topic, e.Record()), done)
+		producer.Produce(ctx, topics.ToKafka(topic, e.Record()), done)
 		if i%1000 == 0 && time.Since(said) > time.Second {
 			said = time.Now()
 			r.say("filling the broker: %d of %d events", i, r.Events)

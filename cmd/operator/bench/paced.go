@@ -8,6 +8,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -112,7 +113,7 @@ func (r *run) send(ctx context.Context, s *schedule, events int, producer *kgo.C
 		}
 		e := r.people.Next()
 		e.Received = s.at(e.Seq).UnixMilli()
-		producer.Produce(ctx, toRecord(topic, e.Record()), done)
+		producer.Produce(ctx, topics.ToKafka(topic, e.Record()), done)
 		i++
 	}
 	return producer.Flush(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/braidhq/braid/io/kafkaio"
+	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/update"
@@ -165,11 +166,7 @@ func (f *flight) send(ctx context.Context, producer *kgo.Client, d event.Draft) 
 	if err != nil {
 		return err
 	}
-	record := &kgo.Record{Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		record.Headers = append(record.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	producer.Produce(ctx, record, func(_ *kgo.Record, err error) {
+	producer.Produce(ctx, topics.ToKafka("", r), func(_ *kgo.Record, err error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if err == nil {

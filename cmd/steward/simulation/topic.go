@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/braidhq/braid/io/kafkaio"
+	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms/event"
 )
 
@@ -75,21 +76,10 @@ func ReadTopic(ctx context.Context, client kafkaio.Client, topic string, each fu
 			if r.Offset+1 == end {
 				delete(left, r.Partition)
 			}
-			if err := each(record(r), total); err != nil {
+			if err := each(topics.FromKafka(r, [16]byte{}), total); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func record(r *kgo.Record) event.Record {
-	out := event.Record{
-		Position:  event.Position{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
-		Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value, Headers: make([]event.Header, len(r.Headers)),
-	}
-	for i, h := range r.Headers {
-		out.Headers[i] = event.Header(h)
-	}
-	return out
 }
