@@ -3,6 +3,7 @@ package explanation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -58,13 +59,13 @@ func Relate(ctx context.Context, s *segment.Segment, reader *update.Reader, a, b
 	var ids [2]identity.Identifier
 	var docs [2]*profile.Document
 	for i, text := range []string{a, b} {
-		raw, err := identity.ParseIdentifier(text)
-		if err != nil {
-			return nil, &identity.RefusedError{Key: text, Reason: identity.NotConfigured}
-		}
-		var reason identity.Refusal
-		if ids[i], reason = s.Rules.Normalize(raw.Key, raw.Value); reason != "" {
-			return nil, &identity.RefusedError{Key: raw.Key, Reason: reason}
+		var err error
+		if ids[i], err = s.Rules.Parse(text); err != nil {
+			var refused *identity.RefusedError
+			if !errors.As(err, &refused) {
+				refused = &identity.RefusedError{Key: text, Reason: identity.NotConfigured}
+			}
+			return nil, refused
 		}
 		if docs[i], err = reader.Document(ctx, identity.NewID(s.Name, ids[i])); err != nil {
 			return nil, err
@@ -97,9 +98,8 @@ func Relate(ctx context.Context, s *segment.Segment, reader *update.Reader, a, b
 		}
 		return r, nil
 	}
-	members := slices.Concat(docs[0].Members, docs[1].Members)
-	edges := slices.Concat(docs[0].Edges(s.Rules), docs[1].Edges(s.Rules))
-	for _, refused := range identity.Settle(s.Rules, members, edges, slices.Concat(docs[0].Pairs, docs[1].Pairs)).Refused {
+	members, edges, pairs := profile.Gather(s.Rules, docs[:]...)
+	for _, refused := range identity.Settle(s.Rules, members, edges, pairs).Refused {
 		if docs[0].Has(refused.Leader) == docs[0].Has(refused.Other) {
 			continue
 		}

@@ -161,6 +161,20 @@ func (d *Document) ForgetInner() {
 	d.Refused = slices.DeleteFunc(d.Refused, func(l identity.Link) bool { return d.Has(l.Leader) })
 }
 
+// Gather returns what there is to settle the members of some documents by. Refused links from elsewhere are among the edges, without a
+// weight, for they count for what is shared by many.
+func Gather(rules *identity.Rules, docs ...*Document) (members []identity.Identifier, edges []identity.Edge, pairs []identity.Pair) {
+	for _, d := range docs {
+		members, edges, pairs = append(members, d.Members...), append(edges, d.Edges(rules)...), append(pairs, d.Pairs...)
+		for _, l := range d.Refused {
+			if !slices.ContainsFunc(docs, func(o *Document) bool { return o.Has(l.Leader) }) {
+				edges = append(edges, identity.Edge{Link: l})
+			}
+		}
+	}
+	return members, edges, pairs
+}
+
 // Abroad returns the identifiers elsewhere that a link leads to or comes from, each once.
 func (d *Document) Abroad() []identity.Identifier {
 	var all []identity.Identifier

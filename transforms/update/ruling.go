@@ -179,23 +179,15 @@ type regroup struct {
 func (r *regroup) run() []IdentityChange {
 	f, rules := r.config.folder(), r.config.Rules
 	r.before = map[*entry]identity.ID{}
-	var members []identity.Identifier
-	var edges []identity.Edge
-	var pairs []identity.Pair
-	for _, e := range r.set {
+	docs := make([]*profile.Document, len(r.set))
+	for i, e := range r.set {
+		docs[i] = e.Document
 		r.before[e] = f.ID(e.Document)
-		members, edges, pairs = append(members, e.Members...), append(edges, e.Edges(rules)...), append(pairs, e.Pairs...)
 		r.whole = r.whole && !e.Forgot
 	}
 	groups := r.groups
 	if groups == nil {
-		for _, e := range r.set { // those from elsewhere count, too, for what is shared by many
-			for _, l := range e.Refused {
-				if !slices.ContainsFunc(r.set, func(o *entry) bool { return o.Has(l.Leader) }) {
-					edges = append(edges, identity.Edge{Link: l})
-				}
-			}
-		}
+		members, edges, pairs := profile.Gather(rules, docs...)
 		settled := identity.Settle(rules, members, edges, pairs)
 		groups, r.refused = settled.Groups, settled.Refused
 	}
