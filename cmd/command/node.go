@@ -40,21 +40,9 @@ var errNobody = errors.New("no node answers")
 // Ask returns the answer to a question as JSON. What is not there is a NotFoundError.
 func (p *Program) Ask(c *cobra.Command, q Question) ([]byte, error) {
 	ctx := c.Context()
-	if q.Node != "" {
-		return ask(c, q.Node, q.Path)
-	}
-	config, err := p.LoadDeployment()
-	if err != nil {
-		return nil, err
-	}
-	for _, address := range nodeAddresses(config) {
-		raw, err := ask(c, address, q.Path)
-		if !errors.Is(err, errNobody) {
-			return raw, err
-		}
-	}
-	if !config.StoreEmbedded() {
-		return nil, fmt.Errorf("%w at %s; start one with 'braid run', or name it with --url", errNobody, strings.Join(nodeAddresses(config), " or "))
+	raw, config, err := p.reach(c, http.MethodGet, q, nil)
+	if config == nil || !errors.Is(err, errNobody) || !config.StoreEmbedded() {
+		return raw, err
 	}
 	s, err := p.LoadSegment()
 	if err != nil {
@@ -64,27 +52,35 @@ func (p *Program) Ask(c *cobra.Command, q Question) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no node runs, and the store cannot be read: %w", err)
 	}
-	raw, err := q.Read(ctx, config, s, store)
+	raw, err = q.Read(ctx, config, s, store)
 	return raw, errors.Join(err, store.Close())
 }
 
 // Tell sends a body of JSON to the node that a question would go to, and returns its answer. Without a node nothing is told.
 func (p *Program) Tell(c *cobra.Command, q Question, body []byte) ([]byte, error) {
+	raw, _, err := p.reach(c, http.MethodPost, q, body)
+	return raw, err
+}
+
+// reach sends a request to the node that a question names, or to the one that runs on the data directory; then it returns the deployment
+// as well. That none answers is errNobody.
+func (p *Program) reach(c *cobra.Command, method string, q Question, body []byte) ([]byte, *deployment.Config, error) {
 	if q.Node != "" {
-		return exchange(c, http.MethodPost, q.Node, q.Path, body)
+		raw, err := exchange(c, method, q.Node, q.Path, body)
+		return raw, nil, err
 	}
 	config, err := p.LoadDeployment()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	addresses := nodeAddresses(config)
 	for _, address := range addresses {
-		raw, err := exchange(c, http.MethodPost, address, q.Path, body)
+		raw, err := exchange(c, method, address, q.Path, body)
 		if !errors.Is(err, errNobody) {
-			return raw, err
+			return raw, config, err
 		}
 	}
-	return nil, fmt.Errorf("%w at %s; start one with 'braid run', or name it with --url", errNobody, strings.Join(addresses, " or "))
+	return nil, config, fmt.Errorf("%w at %s; start one with 'braid run', or name it with --url", errNobody, strings.Join(addresses, " or "))
 }
 
 // nodeAddresses lists where the node of a deployment may answer.
@@ -101,11 +97,6 @@ func nodeAddresses(config *deployment.Config) (urls []string) {
 		}
 	}
 	return urls
-}
-
-// ask asks a node.
-func ask(c *cobra.Command, base, path string) ([]byte, error) {
-	return exchange(c, http.MethodGet, base, path, nil)
 }
 
 // exchange sends a request to a node and returns the answer.

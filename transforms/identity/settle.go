@@ -7,7 +7,6 @@ import (
 // Settlement is who belongs together, by all that is known of some identifiers.
 type Settlement struct {
 	Groups  [][]Identifier // sorted, each and all by their first member
-	Held    []Edge         // the links that hold the groups together, lightest first
 	Refused []Refused      // the links between two groups, lightest first
 }
 
@@ -20,8 +19,8 @@ type Refused struct {
 
 // Settle decides about identifiers all at once: it takes the links between them lightest first and refuses each that would join two
 // values of the profile key, more values of a key than a profile may have, or two identifiers that a ruling keeps apart, or whose one
-// end is shared by many people. That is a function of the sets of links and rulings
-// alone. Links and pairs that lead elsewhere are left out; edges of the same link count as one.
+// end is shared by many people. That is a function of the sets of links and rulings alone. Links and pairs that lead elsewhere are left
+// out; edges of the same link count as one.
 func Settle(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) Settlement {
 	f := newForest(rules, members)
 	f.constrain(pairs)
@@ -44,7 +43,6 @@ func Settle(rules *Rules, members []Identifier, edges []Edge, pairs []Pair) Sett
 			continue
 		}
 		f.join(f.find(a), f.find(b))
-		s.Held = append(s.Held, e)
 	}
 	s.Refused = slices.DeleteFunc(s.Refused, func(r Refused) bool { return f.find(f.index[r.Leader]) == f.find(f.index[r.Other]) })
 	s.Groups = f.groups()
