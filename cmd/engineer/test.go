@@ -26,6 +26,7 @@ type testOptions struct {
 	match            string
 	rewrite, verbose bool
 	seed             uint64
+	orders           int
 	format           command.Format
 }
 
@@ -65,6 +66,7 @@ The whole language is described in testing/scenario/README.md, with examples bes
 	f.StringVar(&o.match, "run", "", "only scripts whose path matches this regular expression")
 	f.BoolVar(&o.rewrite, "rewrite", false, "write what is printed into the scripts, instead of comparing it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print what every line printed")
+	f.IntVar(&o.orders, "orders", 0, "try at least so many random orders of scripts that permute (default: as many as each script says)")
 	f.Uint64Var(&o.seed, "seed", 0, "of the random orders; printed when one of them fails (default: a new one each time)")
 	return c
 }
@@ -102,7 +104,7 @@ func test(p *command.Program, c *cobra.Command, paths []string, o testOptions) e
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
 	}
-	options := suite.Options{Files: files, Rewrite: o.rewrite, Seed: o.seed, Progress: progress(p.Stderr, time.Now)}
+	options := suite.Options{Files: files, Rewrite: o.rewrite, Seed: o.seed, Orders: o.orders, Progress: progress(p.Stderr, time.Now)}
 	if options.Segment, err = usualSegment(p, c); err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ const allOrders = 7
 func (s *Scenario) arrive(ctx context.Context, o Options, r *Result, want shown) error {
 	records, _ := s.sent()
 	settings := s.arrivals
+	if settings.permute > 0 {
+		settings.permute = max(settings.permute, o.Orders)
+	}
 	orders, all := settings.permute, false
 	if total := factorial(len(records)); settings.permute > 0 && (len(records) <= allOrders || total <= settings.permute) {
 		orders, all = total, true

@@ -51,6 +51,9 @@ func run(t *testing.T, file string, data []byte, source scenario.Source) (*scena
 		t.Fatal(err)
 	}
 	o := scenario.Options{Seed: *seed}
+	if os.Getenv("BRAID_LONG") != "" {
+		o.Orders = 500 // of scripts with thousands of events, too
+	}
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}

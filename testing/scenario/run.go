@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Seed leads all random choices: the same seed gives the same ones.
 	Seed uint64
+	// Orders is the least number of random orders for scripts that permute; they name a number of their own or take 500.
+	Orders int
 	// Progress is told after each way of arriving how many of them are done; it may be nil.
 	Progress func(done, total int)
 }

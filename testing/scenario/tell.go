@@ -114,6 +114,13 @@ func tellIdentity(w *World, e update.Effect) (string, error) {
 		if c.Reason != identity.TwoPersons {
 			text += ", " + string(c.Reason)
 		}
+	case c.Kind == update.ValuesRefused:
+		for i, r := range c.Refused {
+			text += fmt.Sprintf("%s %s %q, %s", []string{"", ";"}[min(i, 1)], r.Key, r.Value, r.Reason)
+		}
+		return text, nil
+	case c.Kind == update.IdentifiersEvicted:
+		text += fmt.Sprintf(" of %s: %s, %s", after, moved, c.Reason)
 	default:
 		text += fmt.Sprintf(" %s into %s, moved %s", strings.Join(before, " and "), after, moved)
 	}
@@ -152,7 +159,7 @@ func (o *Outcome) text(w *World) (string, error) {
 		lines = append(lines, t.Text)
 	}
 	for _, e := range o.Effects {
-		if e.Topic != update.TopicIdentityChanges {
+		if e.Topic != update.TopicIdentityChanges || gjson.GetBytes(e.Value, "kind").Str == string(update.ValuesRefused) { // these are troubles
 			continue
 		}
 		line, err := w.Tell(e)

@@ -192,9 +192,9 @@ type Source struct {
 
 // RefusedValue is a value that an event carried for a key and that does not count.
 type RefusedValue struct {
-	Key    string
-	Value  string // as text, cut to 64 bytes
-	Reason Refusal
+	Key    string  `json:"key"`
+	Value  string  `json:"value,omitempty"` // as text, cut to 64 bytes; empty when it must not be kept raw
+	Reason Refusal `json:"reason"`
 }
 
 // Identify returns the valid identifiers of an event, most identifying first, and what it carried in vain. Absent fields are
@@ -211,11 +211,7 @@ func (r *Rules) Identify(e *event.Event, sources []Source) (ids []Identifier, re
 			id, reason = r.Normalize(s.Key, field.Str)
 		}
 		if reason != "" {
-			v := RefusedValue{Key: s.Key, Value: shortened(field.String()), Reason: reason}
-			if reason == NotHashed {
-				v.Value = ""
-			}
-			refused = append(refused, v)
+			refused = append(refused, r.Refuse(s.Key, field.String(), reason))
 			continue
 		}
 		ids = append(ids, id)
@@ -227,21 +223,25 @@ func (r *Rules) Identify(e *event.Event, sources []Source) (ids []Identifier, re
 // unmapped adds what stands among the identifiers of an event and is no source of its table: most likely a name that is written wrong.
 func (r *Rules) unmapped(e *event.Event, sources []Source, refused []RefusedValue) []RefusedValue {
 	e.Field("identifiers").ForEach(func(name, value gjson.Result) bool {
-		v := RefusedValue{Key: name.Str, Reason: NotConfigured}
+		key, reason := name.Str, NotConfigured
 		for _, s := range sources {
 			if event.PathHead(s.Field) == name.Str || s.Field == name.Str {
 				return true
 			}
 			if strings.EqualFold(s.Field, name.Str) {
-				v.Key, v.Reason = s.Key, NameCase
+				key, reason = s.Key, NameCase
 			}
 		}
-		v.Value = shortened(value.String())
-		refused = append(refused, v)
+		refused = append(refused, r.Refuse(key, value.String(), reason))
 		return true
 	})
 	return refused
 }
 
-// shortened cuts a value to 64 bytes.
-func shortened(text string) string { return strings.ToValidUTF8(text[:min(len(text), 64)], "") }
+// Refuse returns what is told of a value that identifies nobody.
+func (r *Rules) Refuse(key, value string, reason Refusal) RefusedValue {
+	if i, ok := r.index[key]; ok && r.keys[i].Hash {
+		value = ""
+	}
+	return RefusedValue{Key: key, Value: strings.ToValidUTF8(value[:min(len(value), 64)], ""), Reason: reason}
+}

@@ -108,6 +108,7 @@ const (
 	TwoPersons    Reason = "two_profile_keys" // it would join two values of the profile key, and is not the lightest that could
 	LimitReached  Reason = "limit_reached"    // it would join more values of a key than a profile may have
 	SharedByMany  Reason = "saturated"        // one of its ends is shared by many people
+	TooManyCells  Reason = "too_many_cells"   // no link: identifiers were evicted, for their profile has too many cells
 	PairForbidden Reason = "forbidden"        // it would join two identifiers that were forbidden to share a profile
 	PairUnlinked  Reason = "unlinked"         // it would join two identifiers that were unlinked, and was not seen since
 )

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/braidhq/braid/transforms/attribute"
@@ -49,6 +50,9 @@ func (c *Cell) Events() uint64 {
 	return n
 }
 
+// Counted reports whether an event is a sender's retry of one that was counted.
+func (c *Cell) Counted(e *event.Event) bool { return c.Seen.has(e.ID, e.Received) }
+
 // Sight notes an event's order and reports whether it counts: false means that it is a sender's retry of one that was counted.
 func (c *Cell) Sight(e *event.Event) bool {
 	if !c.Seen.add(e.ID, e.Received) {
@@ -67,15 +71,7 @@ func (c *Cell) Sight(e *event.Event) bool {
 // Bucket returns the bucket of an epoch, made if need be, after coalescing those below oldest: no batch needs to tell them apart
 // any more. The pointer is good until the next call.
 func (c *Cell) Bucket(epoch, oldest uint64) (*Bucket, error) {
-	i, ok := slices.BinarySearchFunc(c.Buckets, epoch, func(b Bucket, epoch uint64) int {
-		switch {
-		case b.Epoch < epoch:
-			return -1
-		case b.Epoch > epoch:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(c.Buckets, epoch, compareBucket)
 	if !ok {
 		c.Buckets = slices.Insert(c.Buckets, i, Bucket{Epoch: epoch})
 	}
@@ -95,3 +91,5 @@ func (c *Cell) Bucket(epoch, oldest uint64) (*Bucket, error) {
 	}
 	return &c.Buckets[len(c.Buckets)-1], nil
 }
+
+func compareBucket(b Bucket, epoch uint64) int { return cmp.Compare(b.Epoch, epoch) }

@@ -1,7 +1,9 @@
 package profile
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -46,6 +48,36 @@ func (s *Seen) add(id string, received int64) bool {
 	}
 	*s = kept
 	return true
+}
+
+// has reports whether an event ID counts as seen.
+func (s Seen) has(id string, received int64) bool {
+	hash := xxhash.Sum64String(id)
+	for i := 0; i < len(s); i += seenEntry {
+		if h, at := s.entry(i); h == hash && max(at-received, received-at) <= SeenWindow {
+			return true
+		}
+	}
+	return false
+}
+
+// with returns what both remember, within the bounds of one.
+func (s Seen) with(o Seen) Seen {
+	entries := slices.Collect(slices.Chunk(append(slices.Clone(s), o...), seenEntry))
+	if len(entries) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(entries, func(a, b Seen) int { return cmp.Compare(a.received(), b.received()) })
+	earliest := entries[len(entries)-1].received() - SeenWindow
+	entries = entries[max(0, len(entries)-SeenEvents):]
+	entries = slices.DeleteFunc(entries, func(e Seen) bool { return e.received() < earliest })
+	return slices.Concat(entries...)
+}
+
+// received returns the receive time of the first entry.
+func (s Seen) received() int64 {
+	_, at := s.entry(0)
+	return at
 }
 
 func (s Seen) since(received int64) Seen {

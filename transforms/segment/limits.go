@@ -10,6 +10,8 @@ type Limits struct {
 	FilterCharacters int `yaml:"filter_characters" json:"filter_characters" jsonschema:"minimum=1,maximum=1000000,default=1000,description=How many characters the filters of all event definitions may have together."`
 	// IdentifiersPerProfile is how many identifiers of a profile are listed and looked up, those seen last; default 200.
 	IdentifiersPerProfile int `yaml:"identifiers_per_profile" json:"identifiers_per_profile" jsonschema:"minimum=1,maximum=10000,default=200,description=How many identifiers of a profile are listed and looked up: those seen last."`
+	// CellsPerProfile is how many sets of identifiers a profile tells apart; default 2000.
+	CellsPerProfile int `yaml:"cells_per_profile" json:"cells_per_profile" jsonschema:"minimum=1,maximum=100000,default=2000,description=How many sets of identifiers a profile tells apart; beyond that it forgets the identifiers seen longest ago\\, not their events."`
 	// Attributes is how many attributes there may be; default 200.
 	Attributes int `yaml:"attributes" json:"attributes" jsonschema:"minimum=1,maximum=10000,default=200,description=How many attributes there may be."`
 	// AttributeBytes is how long a text that an attribute takes from an event may be; default 500.
@@ -21,7 +23,7 @@ type Limits struct {
 // DefaultLimits returns the defaults of all limits.
 func DefaultLimits() Limits {
 	return Limits{
-		StitchingKeys: 100, EventTables: 100, FilterCharacters: 1000, IdentifiersPerProfile: 200, Attributes: 200, AttributeBytes: 500,
+		StitchingKeys: 100, EventTables: 100, FilterCharacters: 1000, IdentifiersPerProfile: 200, CellsPerProfile: 2000, Attributes: 200, AttributeBytes: 500,
 		EventBytes: 1 << 20,
 	}
 }
@@ -33,6 +35,7 @@ func (l Limits) bounds() []bound {
 		{"event_tables", l.EventTables, 10_000},
 		{"filter_characters", l.FilterCharacters, 1_000_000},
 		{"identifiers_per_profile", l.IdentifiersPerProfile, 10_000},
+		{"cells_per_profile", l.CellsPerProfile, 100_000},
 		{"attributes", l.Attributes, 10_000},
 		{"attribute_bytes", l.AttributeBytes, 65_536},
 		{"event_bytes", l.EventBytes, 16 << 20},

@@ -110,6 +110,6 @@ func (s *Segment) Canonical() ([]byte, error) {
 func (s *Segment) Config() *update.Config {
 	return &update.Config{
 		Namespace: s.Name, Rules: s.Rules, Tables: s.Tables, Events: s.Events, Attributes: s.Attributes,
-		Limits: event.Limits{Bytes: s.Limits.EventBytes}, MaxListed: s.Limits.IdentifiersPerProfile,
+		Limits: event.Limits{Bytes: s.Limits.EventBytes}, MaxListed: s.Limits.IdentifiersPerProfile, CellsPerProfile: s.Limits.CellsPerProfile,
 	}
 }

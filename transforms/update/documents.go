@@ -1,8 +1,6 @@
 package update
 
 import (
-	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -15,8 +13,11 @@ type Documents struct {
 	where     map[identity.ID]profile.Key // of known identifiers; the zero Key means that no document has it
 	documents map[profile.Key]*entry
 	moved     map[identity.ID]profile.Key // identifiers whose row has to be written
-	absent    []identity.ID               // identifiers that the store does not have
+	unclaimed map[identity.ID]Version     // identifiers that no document has in the store; the version of what stands there instead
+	evicted   map[identity.ID]identity.ID // identifiers that a document forgot, and the one that leads to it
+	forgotten map[identity.ID]identity.ID // those of them whose row has to be written
 	dissolved []*entry                    // documents that were stored and are no more
+	dropped   []cellRow                   // of cells that went into others
 	touched   []*entry                    // in order of their first change
 }
 
@@ -68,6 +69,7 @@ func (e *entry) rows() ([]cellRow, int, error) {
 func NewDocuments() *Documents {
 	return &Documents{
 		where: map[identity.ID]profile.Key{}, documents: map[profile.Key]*entry{}, moved: map[identity.ID]profile.Key{},
+		unclaimed: map[identity.ID]Version{}, evicted: map[identity.ID]identity.ID{}, forgotten: map[identity.ID]identity.ID{},
 	}
 }
 
@@ -96,8 +98,10 @@ func (d *Documents) need(in *Input, n *Need) {
 // Put adds a document, loaded with all its cells, to the working set.
 func (d *Documents) Put(doc *profile.Document) { d.put(doc, 0, nil) }
 
-func (d *Documents) put(doc *profile.Document, version Version, cells []cellRow) {
-	d.documents[doc.Key] = &entry{Document: doc, stored: version != 0, version: version, cells: cells, due: doc.PublishDue}
+func (d *Documents) put(doc *profile.Document, version Version, cells []cellRow) *entry {
+	e := &entry{Document: doc, stored: version != 0, version: version, cells: cells, due: doc.PublishDue}
+	d.documents[doc.Key] = e
+	return e
 }
 
 // Locate tells the working set which document has an identifier; the zero Key says that none has.
@@ -135,19 +139,36 @@ func (d *Documents) guarded(config *Config, in *Input) bool {
 
 func (d *Documents) of(id identity.ID) *entry { return d.documents[d.where[id]] }
 
-// found begins a document for an identifier that no document has.
-func (d *Documents) found(id identity.ID) *entry {
-	e := &entry{Document: &profile.Document{Key: profile.Key(id)}}
-	d.documents[e.Key] = e
-	return e
+// found begins a document for an identifier that no document has. One that an identifier founded before it was evicted may still be there.
+func (d *Documents) found(config *Config, identifier identity.Identifier, in *Input) *entry {
+	key := identity.NewID(config.Namespace, identifier)
+	if _, evicted := d.evicted[key]; evicted || d.documents[profile.Key(key)] != nil {
+		return d.begin(config, identifier, in)
+	}
+	return d.put(&profile.Document{Key: profile.Key(key)}, 0, nil)
+}
+
+// begin begins a document under a key that no other record gives to one.
+func (d *Documents) begin(config *Config, of identity.Identifier, in *Input) *entry {
+	name := fmt.Sprintf("document of %s at %x/%s/%d/%d", of, in.TopicID, in.Position.Topic, in.Position.Partition, in.Position.Offset)
+	key := profile.Key(identity.NewID(config.Namespace, identity.Identifier{Value: name}))
+	for d.documents[key] != nil { // another worker applied the record; the commit will find out
+		key[0]++
+	}
+	return d.put(&profile.Document{Key: key}, 0, nil)
 }
 
 // join makes an identifier a member of a document.
 func (d *Documents) join(e *entry, identifier identity.Identifier, id identity.ID) {
 	e.Add(identifier)
 	e.header = true
-	d.where[id] = e.Key
-	d.moved[id] = e.Key
+	d.claim(id, e.Key)
+}
+
+// claim notes that a document has an identifier.
+func (d *Documents) claim(id identity.ID, key profile.Key) {
+	d.where[id], d.moved[id] = key, key
+	delete(d.forgotten, id)
 }
 
 // move hands members and the cells they lead from one document to another.
@@ -159,9 +180,7 @@ func (d *Documents) move(config *Config, from, to *entry, members []identity.Ide
 	to.Add(members...)
 	from.header, to.header = true, true
 	for _, m := range members {
-		id := identity.NewID(config.Namespace, m)
-		d.where[id] = to.Key
-		d.moved[id] = to.Key
+		d.claim(identity.NewID(config.Namespace, m), to.Key)
 	}
 }
 
@@ -189,6 +208,65 @@ func (d *Documents) dissolve(e *entry, member identity.Identifier, cause *Input)
 	}
 }
 
+// evict keeps the leader's document within its bound, and tells of what it forgot. ErrConflict means that what was loaded contradicts itself.
+func (d *Documents) evict(config *Config, e *entry, in *Input) ([]IdentityChange, error) {
+	most := config.cellsPerProfile()
+	if e == nil {
+		return nil, fmt.Errorf("identifier %s is in no document: %w", in.Identifiers[0], ErrConflict)
+	}
+	if len(e.Cells) <= most {
+		return nil, nil
+	}
+	f := config.folder()
+	done, err := e.Evict(&f, in.Identifiers, most-most/4)
+	if err != nil || len(done.Gone) == 0 {
+		return nil, err
+	}
+	change := IdentityChange{Kind: IdentifiersEvicted, Reason: identity.TooManyCells, After: f.ID(e.Document)}
+	for _, gone := range done.Gone {
+		id, to := identity.NewID(config.Namespace, gone.Identifier), identity.NewID(config.Namespace, gone.To)
+		if key, known := d.where[id]; known && key != e.Key {
+			return nil, fmt.Errorf("identifier %s is in two documents: %w", gone.Identifier, ErrConflict)
+		}
+		delete(d.moved, id)
+		if _, known := d.where[to]; !known {
+			d.where[to] = e.Key
+		}
+		d.where[id], d.evicted[id], d.forgotten[id] = profile.Key{}, to, to
+		for _, former := range d.dissolved {
+			if former.formerly == gone.Identifier {
+				former.formerly = gone.To
+			}
+		}
+		change.Moved = append(change.Moved, gone.Identifier)
+	}
+	for _, c := range done.Cells {
+		e.change(c)
+	}
+	e.cells = slices.DeleteFunc(e.cells, func(r cellRow) bool {
+		if e.Cell(r.id) != nil {
+			return false
+		}
+		d.dropped = append(d.dropped, r)
+		return true
+	})
+	e.header = true
+	return []IdentityChange{change}, nil
+}
+
+// countedBefore reports whether an event was counted by the leader's document before an identifier that it carries was evicted.
+func (d *Documents) countedBefore(config *Config, leads *entry, in *Input) bool {
+	left := slices.DeleteFunc(slices.Clone(in.Identifiers), func(i identity.Identifier) bool {
+		_, evicted := d.evicted[identity.NewID(config.Namespace, i)]
+		return evicted && !leads.Has(i)
+	})
+	if len(left) == len(in.Identifiers) || len(left) == 0 {
+		return false
+	}
+	cell := leads.Cell(profile.NewCell(config.Namespace, left).ID)
+	return cell != nil && cell.Counted(&in.Event)
+}
+
 func (e *entry) change(c *profile.Cell) {
 	if !slices.Contains(e.changed, c) {
 		e.changed = append(e.changed, c)
@@ -201,181 +279,4 @@ func (d *Documents) touch(e *entry, in *Input) {
 	}
 	e.cause = in
 	e.received = max(e.received, in.Received)
-}
-
-// loader fills a working set from the store. What it read under way of another commit contradicts itself: that is reported as a
-// conflict.
-type loader struct {
-	store Store
-	keys  rowKeys
-	docs  *Documents
-}
-
-// inputs loads all that the events need.
-func (l *loader) inputs(ctx context.Context, inputs []*Input) error {
-	for {
-		var need Need
-		for _, in := range inputs {
-			l.docs.need(in, &need)
-		}
-		if need.Empty() {
-			return l.check(inputs)
-		}
-		if err := l.need(ctx, need); err != nil {
-			return err
-		}
-	}
-}
-
-func (l *loader) check(inputs []*Input) error {
-	for _, in := range inputs {
-		for i, id := range in.IDs {
-			if e := l.docs.of(id); e != nil && !e.Has(in.Identifiers[i]) {
-				return fmt.Errorf("document %s lacks its member %s: %w", identity.ID(e.Key), in.Identifiers[i], ErrConflict)
-			}
-		}
-	}
-	return nil
-}
-
-// need loads identifier rows, and documents with their cells.
-func (l *loader) need(ctx context.Context, need Need) error {
-	if err := l.identifiers(ctx, need.Identifiers); err != nil {
-		return err
-	}
-	wanted := need.Documents
-	for _, id := range need.Identifiers {
-		if key := l.docs.where[id]; key != (profile.Key{}) && l.docs.documents[key] == nil {
-			wanted = append(wanted, key)
-		}
-	}
-	missing, err := l.documents(ctx, wanted)
-	if err == nil && len(missing) > 0 {
-		err = fmt.Errorf("document %s: not there any more: %w", identity.ID(missing[0]), ErrConflict)
-	}
-	return err
-}
-
-func (l *loader) identifiers(ctx context.Context, ids []identity.ID) error {
-	ids = unique(ids)
-	keys := make([][]byte, len(ids))
-	for i, id := range ids {
-		keys[i] = l.keys.identifier(id)
-	}
-	rows, err := l.store.Get(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for i, row := range rows {
-		switch {
-		case row.Version == 0:
-			l.docs.where[ids[i]] = profile.Key{}
-			l.docs.absent = append(l.docs.absent, ids[i])
-		case len(row.Value) != len(profile.Key{}):
-			return fmt.Errorf("identifier %s: %w", ids[i], profile.ErrDamaged)
-		default:
-			l.docs.where[ids[i]] = profile.Key(row.Value)
-		}
-	}
-	return nil
-}
-
-// documents loads documents with all their cells and returns those that are not there.
-func (l *loader) documents(ctx context.Context, wanted []profile.Key) (missing []profile.Key, err error) {
-	wanted = unique(wanted)
-	keys := make([][]byte, len(wanted))
-	for i, key := range wanted {
-		keys[i] = l.keys.document(key)
-	}
-	headers, err := l.store.Get(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	loaded := make([]*profile.Document, len(wanted))
-	cells := make([][]cellRow, len(wanted))
-	var apart [][]byte // keys of cells that are rows of their own
-	for i, row := range headers {
-		if row.Version == 0 {
-			missing = append(missing, wanted[i])
-			continue
-		}
-		if loaded[i], cells[i], err = unmarshalDocument(wanted[i], row.Value); err != nil {
-			return nil, err
-		}
-		for _, c := range cells[i] {
-			if c.apart {
-				apart = append(apart, l.keys.cell(c.home, c.id))
-			}
-		}
-	}
-	rows, err := l.store.Get(ctx, apart)
-	if err != nil {
-		return nil, err
-	}
-	for i, doc := range loaded {
-		if doc == nil {
-			continue
-		}
-		for j := range cells[i] {
-			c := &cells[i][j]
-			if c.apart {
-				if rows[0].Version == 0 {
-					return nil, fmt.Errorf("cell %s: not there any more: %w", c.id, ErrConflict)
-				}
-				c.row, rows = rows[0].Value, rows[1:]
-			}
-			cell, err := profile.UnmarshalCell(c.id, c.row)
-			if err != nil {
-				return nil, err
-			}
-			doc.Cells = append(doc.Cells, cell)
-		}
-		l.docs.put(doc, headers[i].Version, cells[i])
-	}
-	return missing, nil
-}
-
-// unmarshalDocument reads what transaction.document wrote. The document is still without its cells.
-func unmarshalDocument(key profile.Key, row []byte) (*profile.Document, []cellRow, error) {
-	header, rest, ok := cutPiece(row)
-	if !ok {
-		return nil, nil, fmt.Errorf("document %s: %w", identity.ID(key), profile.ErrDamaged)
-	}
-	doc, ids, err := profile.UnmarshalHeader(key, header)
-	if err != nil {
-		return nil, nil, err
-	}
-	apart := len(rest) == 0
-	cells := make([]cellRow, len(ids))
-	for i, id := range ids {
-		cells[i] = cellRow{id: id, home: key, apart: apart}
-		if !apart {
-			if cells[i].row, rest, ok = cutPiece(rest); !ok {
-				return nil, nil, fmt.Errorf("document %s, cell %s: %w", identity.ID(key), id, profile.ErrDamaged)
-			}
-		}
-	}
-	if len(rest) > 0 {
-		return nil, nil, fmt.Errorf("document %s: %w: it has more cells than it lists", identity.ID(key), profile.ErrDamaged)
-	}
-	return doc, cells, nil
-}
-
-// cutPiece takes a length and as many bytes.
-func cutPiece(row []byte) (piece, rest []byte, ok bool) {
-	size, n := binary.Uvarint(row)
-	if n <= 0 || size > uint64(len(row)-n) {
-		return nil, nil, false
-	}
-	end := n + int(size)
-	return row[n:end:end], row[end:], true
-}
-
-func unique[T ~[16]byte](ids []T) []T {
-	if len(ids) < 2 {
-		return ids
-	}
-	ids = slices.Clone(ids)
-	slices.SortFunc(ids, func(a, b T) int { return slices.Compare(a[:], b[:]) })
-	return slices.Compact(ids)
 }

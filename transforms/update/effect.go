@@ -145,8 +145,10 @@ type IdentityEffect struct {
 	Leader  string     `json:"leader,omitempty"`
 	Other   string     `json:"other,omitempty"`
 	Moved   []string   `json:"moved,omitempty"`
-	// Reason says why a link was refused.
+	// Reason says why a link was refused or identifiers were evicted.
 	Reason identity.Reason `json:"reason,omitempty"`
+	// Refused lists the values that identify nobody.
+	Refused []identity.RefusedValue `json:"refused,omitempty"`
 	// Unlisted is the number of identifiers that moved, too, and are left out of Moved so that the record fits its topic.
 	Unlisted int `json:"moved_unlisted,omitempty"`
 }
@@ -157,7 +159,7 @@ const movedBytes = 256 << 10
 func (o *outbox) identityChange(in *Input, change IdentityChange) error {
 	e := IdentityEffect{
 		Version: EffectVersion, ID: o.next(), Trace: in.Event.ID, Time: formatTime(in.Received), Kind: change.Kind,
-		After: change.After.String(), Reason: change.Reason,
+		After: change.After.String(), Reason: change.Reason, Refused: change.Refused,
 	}
 	for _, id := range change.Before {
 		e.Before = append(e.Before, id.String())
@@ -201,7 +203,11 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 		if e.PublishedAs == "" {
 			continue
 		}
-		by := f.ID(docs.of(identity.NewID(c.Namespace, e.formerly)).Document).String()
+		heir := docs.of(identity.NewID(c.Namespace, e.formerly))
+		if heir == nil {
+			return fmt.Errorf("document of %s: not loaded: %w", e.formerly, ErrConflict)
+		}
+		by := f.ID(heir.Document).String()
 		if by == e.PublishedAs { // the greater document was merged into, yet the lesser one had the profile ID that goes on
 			continue
 		}

@@ -234,9 +234,13 @@ func (w *Worker) recheck(ctx context.Context, work recheckWork, refused map[iden
 	if err != nil {
 		return result, err
 	}
-	in := &Input{Event: event.Event{ID: traceRecheck}, Received: received}
+	bucket := bucketOf(work.documents[0])
+	box := boxes.byPartition[bucket]
+	in := &Input{
+		Event: event.Event{ID: traceRecheck}, Received: received,
+		Position: event.Position{Topic: bucket.Topic, Partition: bucket.Partition, Offset: int64(box.first)},
+	}
 	r := regroup{config: w.config, docs: docs, in: in, set: set, groups: work.groups}
-	box := boxes.byPartition[bucketOf(work.documents[0])]
 	for _, change := range r.run() {
 		result.Changes[change.Kind]++
 		if err := box.identityChange(in, change); err != nil {

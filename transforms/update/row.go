@@ -1,8 +1,10 @@
 package update
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
@@ -30,8 +32,11 @@ func (t *transaction) documents(docs *Documents) error {
 	for id, key := range docs.moved {
 		t.write(t.keys.identifier(id), append([]byte(nil), key[:]...))
 	}
-	for _, id := range docs.absent {
-		t.demand(t.keys.identifier(id), 0)
+	for id, to := range docs.forgotten {
+		t.write(t.keys.identifier(id), append([]byte{rowEvicted}, to[:]...))
+	}
+	for id, version := range docs.unclaimed {
+		t.demand(t.keys.identifier(id), version)
 	}
 	for _, e := range docs.dissolved {
 		t.demand(t.keys.document(e.Key), e.version)
@@ -47,7 +52,22 @@ func (t *transaction) documents(docs *Documents) error {
 		}
 		t.due(e, e.PublishDue)
 	}
+	t.drop(docs.dropped)
 	return nil
+}
+
+// rowEvicted begins the row of an identifier that no document has any more; the ID of the one that leads to where it was follows. The
+// row of any other identifier is the key of its document.
+const rowEvicted = 'e'
+
+func parseIdentifierRow(row []byte) (key profile.Key, evictedTo identity.ID, err error) {
+	switch {
+	case len(row) == len(key):
+		return profile.Key(row), evictedTo, nil
+	case len(row) == 1+len(evictedTo) && row[0] == rowEvicted:
+		return key, identity.ID(row[1:]), nil
+	}
+	return key, evictedTo, profile.ErrDamaged
 }
 
 // document writes a document, and its cells as rows of their own where they are too large to lie within it.
@@ -79,13 +99,18 @@ func (t *transaction) document(e *entry) error {
 			t.write(t.keys.cell(c.home, c.id), nil)
 		}
 	}
-	for _, c := range e.cells { // those that are no cells of the document any more
-		if c.apart && e.Cell(c.id) == nil {
-			t.write(t.keys.cell(c.home, c.id), nil)
-		}
-	}
 	t.write(t.keys.document(e.Key), row)
 	return nil
+}
+
+// drop deletes the rows of cells that went into others, unless a cell of the same set took their place.
+func (t *transaction) drop(rows []cellRow) {
+	for _, c := range rows {
+		key := t.keys.cell(c.home, c.id)
+		if c.apart && !slices.ContainsFunc(t.writes, func(w Write) bool { return bytes.Equal(w.Key, key) }) {
+			t.write(key, nil)
+		}
+	}
 }
 
 func (t *transaction) due(e *entry, at int64) {

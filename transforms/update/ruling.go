@@ -80,7 +80,7 @@ func (c *Config) prepareLinks(in *Input) error {
 		id, reason := c.Rules.Normalize(raw.Key, raw.Value)
 		switch {
 		case reason != "":
-			in.Refused = append(in.Refused, identity.RefusedValue{Key: raw.Key, Value: raw.Value[:min(len(raw.Value), 64)], Reason: reason})
+			in.Refused = append(in.Refused, c.Rules.Refuse(raw.Key, raw.Value, reason))
 		case !slices.Contains(in.Identifiers, id):
 			in.Identifiers = append(in.Identifiers, id)
 		}
@@ -102,7 +102,7 @@ func (c *Config) rule(docs *Documents, in *Input) (Outcome, error) {
 	}
 	for i, id := range in.IDs {
 		if docs.of(id) == nil { // it is to be remembered for when the identifier comes
-			e := docs.found(id)
+			e := docs.found(c, in.Identifiers[i], in)
 			docs.join(e, in.Identifiers[i], id)
 			set = append(set, e)
 		}
@@ -295,8 +295,7 @@ func (r *regroup) targets(groups [][]identity.Identifier) map[identity.Identifie
 	for i, g := range groups {
 		e := claimed[i]
 		if e == nil {
-			key := identity.Identifier{Value: fmt.Sprintf("document of %s by %s", g[0], r.in.Event.ID)}
-			e = r.docs.found(identity.NewID(r.config.Namespace, key))
+			e = r.docs.begin(r.config, g[0], r.in)
 		}
 		for _, m := range g {
 			targets[m] = e

@@ -34,6 +34,10 @@ const (
 	ProfilesMoved   ChangeKind = "moved"    // identifiers moved from one profile to another
 	ProfileSplit    ChangeKind = "split"    // a part of a profile became one of its own
 	LinkRefused     ChangeKind = "refused"  // a link was refused that would have joined what belongs apart
+	// IdentifiersEvicted says that a profile has too many identifiers to tell the events of the longest unseen apart from others.
+	IdentifiersEvicted ChangeKind = "evicted"
+	// ValuesRefused says that an event carried values that identify nobody.
+	ValuesRefused ChangeKind = "values_refused"
 )
 
 // IdentityChange is one change of who belongs together.
@@ -47,12 +51,14 @@ type IdentityChange struct {
 	Link identity.Link
 	// Moved lists the identifiers that changed hands.
 	Moved []identity.Identifier
-	// Reason says why a link was refused.
+	// Reason says why a link was refused or identifiers were evicted.
 	Reason identity.Reason
+	// Refused lists the values that identify nobody.
+	Refused []identity.RefusedValue
 }
 
 // Step folds one event into the documents. When they lack something the event needs, it says so and changes nothing; load that and
-// call it again. The error means that a stored accumulator is damaged.
+// call it again. The error means that a stored accumulator is damaged, or wraps ErrConflict when the documents contradict each other.
 func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) {
 	var out Outcome
 	if docs.need(in, &out.Need); !out.Need.Empty() {
@@ -68,8 +74,12 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 	}
 	e := docs.of(in.IDs[0])
 	created := e == nil
+	if !created && docs.countedBefore(c, e, in) {
+		out.Duplicate = true
+		return out, nil
+	}
 	if created {
-		e = docs.found(in.IDs[0])
+		e = docs.found(c, in.Identifiers[0], in)
 		docs.join(e, in.Identifiers[0], in.IDs[0])
 	}
 	st := newStitch(c, docs, in, e, created)
@@ -93,7 +103,16 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 		}
 	}
 	out.Changes = st.run()
-	docs.touch(docs.of(in.IDs[0]), in)
+	leads := docs.of(in.IDs[0])
+	if len(in.Refused) > 0 {
+		out.Changes = append(out.Changes, IdentityChange{Kind: ValuesRefused, After: st.folder.ID(leads.Document), Refused: in.Refused})
+	}
+	evicted, err := docs.evict(c, leads, in)
+	if err != nil {
+		return out, fmt.Errorf("evicting: %w", err)
+	}
+	out.Changes = append(out.Changes, evicted...)
+	docs.touch(leads, in)
 	return out, nil
 }
 
@@ -193,7 +212,7 @@ func (s *stitch) create(a *entry) {
 // root makes a document of its own for a value of the profile key that nobody has, carried by an event whose leader belongs to another
 // value. Its events, if any, are those that the contest for the leader gives it.
 func (s *stitch) root(identifier identity.Identifier, id identity.ID) *entry {
-	e := s.docs.found(id)
+	e := s.docs.found(s.config, identifier, s.in)
 	s.docs.join(e, identifier, id)
 	s.docs.touch(e, s.in)
 	s.changes = append(s.changes, IdentityChange{Kind: ProfileCreated, After: id, Moved: []identity.Identifier{identifier}})

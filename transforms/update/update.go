@@ -29,6 +29,8 @@ type Config struct {
 	Attributes *attribute.Set               // attributes
 	Limits     event.Limits                 // limits on one event
 	MaxListed  int                          // identifiers listed per profile; default profile.MaxListed
+	// CellsPerProfile is how many cells a document may have before the members seen longest ago are evicted; default 2000.
+	CellsPerProfile int
 	// PublishEvery is the least time between two publications of one profile, milliseconds of receive time; default 1000.
 	PublishEvery int64
 	// CellsWithin is how many bytes the cells of a document may have, all together, to lie within its row; larger ones are rows of their
@@ -42,6 +44,13 @@ func (c *Config) cellsWithin() int {
 		return 1800
 	}
 	return c.CellsWithin
+}
+
+func (c *Config) cellsPerProfile() int {
+	if c.CellsPerProfile == 0 {
+		return 2000
+	}
+	return c.CellsPerProfile
 }
 
 func (c *Config) folder() profile.Folder {

@@ -32,6 +32,7 @@ type Options struct {
 	Segment func() (*segment.Segment, error)
 	Rewrite bool   // whether expected texts are written anew
 	Seed    uint64 // of random choices
+	Orders  int    // least number of random orders of scripts that permute
 	// Done is told of each script in the order of Files, one at a time.
 	Done func(Report)
 	// Progress is told how many ways of arriving a script has gone through; it is called concurrently and may be nil.
@@ -173,7 +174,7 @@ func runFile(ctx context.Context, file string, o Options) (Report, error) {
 		r.Mistakes = mistakes(err)
 		return r, nil
 	}
-	options := scenario.Options{Seed: o.Seed}
+	options := scenario.Options{Seed: o.Seed, Orders: o.Orders}
 	if o.Progress != nil {
 		options.Progress = func(done, total int) { o.Progress(file, done, total) }
 	}
