@@ -17,7 +17,7 @@ type Options struct {
 	Segment []byte
 	// Traffic multiplies the month's visits; default 1.
 	Traffic float64
-	// Sharers is how many people share one identifier; default 100,000.
+	// Sharers is how many people share one browser, and how many browsers one person has; default 100,000.
 	Sharers int
 	Out     io.Writer
 }
@@ -39,15 +39,17 @@ type Report struct {
 	CoreEventsPerSecond float64 `json:"core_events_per_second"` // one processor, documents in memory
 	TreeMicros          float64 `json:"tree_micros"`            // an event of a person with 200 identifiers
 	ContestMicros       float64 `json:"contest_micros"`         // an event that a person with 200 identifiers loses one by
-	Shared              Shared  `json:"shared"`
+	Shared              Flood   `json:"shared"`                 // a browser that very many customers share
+	Hub                 Flood   `json:"hub"`                    // a customer with very many browsers
 }
 
-// Shared is an identifier that very many people share.
-type Shared struct {
-	People        int     `json:"people"`
-	FirstMicros   float64 `json:"first_micros"`   // an event, of the first tenth of the people
+// Flood is an identifier that is seen with very many others.
+type Flood struct {
+	Others        int     `json:"others"`
+	FirstMicros   float64 `json:"first_micros"`   // an event, of the first tenth of them
 	LastMicros    float64 `json:"last_micros"`    // and of the last tenth
-	DocumentBytes int     `json:"document_bytes"` // of the profile that has it in the end, with its cells
+	Cells         int     `json:"cells"`          // of the profile that has it in the end
+	DocumentBytes int     `json:"document_bytes"` // likewise, with its cells
 }
 
 // Run measures.
@@ -74,7 +76,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for _, measure := range []func() error{
 		func() error { return r.core(s, o) },
 		func() error { return r.trees(s) },
-		func() error { return r.share(s, o.Sharers) },
+		func() (err error) {
+			r.Shared, err = flood(s, o.Sharers, func(i int) *shop.Event { return pageView(i, i, 0) }, pageView(o.Sharers, -1, 0))
+			return err
+		},
+		func() (err error) {
+			r.Hub, err = flood(s, o.Sharers, func(i int) *shop.Event { return pageView(i, 0, i) }, pageView(o.Sharers, 0, 0))
+			return err
+		},
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -85,7 +94,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	fmt.Fprintf(o.Out, "  %.0f events/s\n", r.CoreEventsPerSecond)
 	fmt.Fprintf(o.Out, "  a person with 200 identifiers: %.1f us an event, %.1f us one that moves an identifier\n", r.TreeMicros, r.ContestMicros)
-	fmt.Fprintf(o.Out, "  an identifier that %d people share: %.1f us an event at first, %.1f us in the end, its document has %d bytes\n",
-		r.Shared.People, r.Shared.FirstMicros, r.Shared.LastMicros, r.Shared.DocumentBytes)
+	for _, f := range []struct {
+		what string
+		Flood
+	}{{"a browser that %d customers share", r.Shared}, {"a customer with %d browsers", r.Hub}} {
+		fmt.Fprintf(o.Out, "  "+f.what+": %.1f us an event at first, %.1f us in the end, %d cells, %d bytes\n",
+			f.Others, f.FirstMicros, f.LastMicros, f.Cells, f.DocumentBytes)
+	}
 	return r, nil
 }

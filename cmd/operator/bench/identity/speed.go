@@ -121,44 +121,44 @@ func (r *Report) trees(s *segment.Segment) error {
 	return err
 }
 
-// share measures what an identifier costs that very many people share.
-func (r *Report) share(s *segment.Segment, people int) error {
+// flood measures what an identifier costs that is seen with very many others, one event each. An event that carries only the
+// identifier finds its profile in the end.
+func flood(s *segment.Segment, others int, each func(i int) *shop.Event, last *shop.Event) (Flood, error) {
+	f := Flood{Others: others}
 	at := newStage(s)
-	tenth := max(people/10, 1)
+	tenth := max(others/10, 1)
 	began := time.Now()
-	for customer := range people {
-		switch customer {
+	for i := range others {
+		switch i {
 		case tenth:
-			r.Shared.FirstMicros = float64(time.Since(began).Microseconds()) / float64(tenth)
-		case people - tenth:
+			f.FirstMicros = float64(time.Since(began).Microseconds()) / float64(tenth)
+		case others - tenth:
 			began = time.Now()
 		}
-		in := at.prepare(pageView(customer, customer, 0))
+		in := at.prepare(each(i))
 		if in.Rejected != nil {
-			return fmt.Errorf("bench identity: %s", in.Rejected.Detail)
+			return f, fmt.Errorf("bench identity: %s", in.Rejected.Detail)
 		}
 		if err := at.step(in); err != nil {
-			return err
+			return f, err
 		}
 	}
-	r.Shared.LastMicros = float64(time.Since(began).Microseconds()) / float64(tenth)
-	r.Shared.People = people
-	last := at.prepare(pageView(people, -1, 0))
-	d := at.docs.Of(last.IDs[0])
+	f.LastMicros = float64(time.Since(began).Microseconds()) / float64(tenth)
+	d := at.docs.Of(at.prepare(last).IDs[0])
 	if d == nil {
-		return fmt.Errorf("bench identity: nobody has the shared browser")
+		return f, fmt.Errorf("bench identity: nobody has the identifier that all others were seen with")
 	}
 	header, err := d.MarshalHeader()
 	if err != nil {
-		return err
+		return f, err
 	}
-	r.Shared.DocumentBytes = len(header)
+	f.DocumentBytes, f.Cells = len(header), len(d.Cells)
 	for _, c := range d.Cells {
 		row, err := c.Marshal()
 		if err != nil {
-			return err
+			return f, err
 		}
-		r.Shared.DocumentBytes += len(row)
+		f.DocumentBytes += len(row)
 	}
-	return nil
+	return f, nil
 }
