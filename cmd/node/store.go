@@ -2,12 +2,15 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -22,6 +25,8 @@ type owner struct {
 	Keys []string `json:"keys"`
 	// Settling says that the profiles are being settled under these keys; they were made under others.
 	Settling bool `json:"settling,omitempty"`
+	// Reading is a hash of how events are read: what is done when one arrives, and not again.
+	Reading string `json:"reading"`
 }
 
 func ownerOf(s *segment.Segment) owner {
@@ -42,7 +47,26 @@ func ownerOf(s *segment.Segment) owner {
 		}
 		o.Keys = append(o.Keys, rule)
 	}
+	o.Reading = reading(s)
 	return o
+}
+
+// reading returns a hash of what decides how an event is read: the values of keys, the fields they are found in, the event definitions.
+func reading(s *segment.Segment) string {
+	read := struct {
+		Keys           []identity.KeyRule
+		Tables, Events any
+	}{slices.Clone(s.File.Keys), s.File.Tables, s.File.Events}
+	for i := range read.Keys {
+		k := &read.Keys[i]
+		k.Policy, k.Unique, k.Limit, k.Saturation = "", false, nil, nil
+	}
+	text, err := json.Marshal(read)
+	if err != nil { // they came from a file
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
 }
 
 // lacks reports whether a key of others is not there any more.
@@ -139,8 +163,12 @@ func (n *Node) claim(ctx context.Context) error {
 				}
 				next.Settling = false
 			}
-		case version != 0 && len(known.Keys) == len(mine.Keys):
+		case version != 0 && len(known.Keys) == len(mine.Keys) && known.Reading == mine.Reading:
 			return nil
+		}
+		if version != 0 && known.Reading != mine.Reading && !next.Settling {
+			n.options.Logger.Warn("what identifies somebody, where it is found, or an event definition has changed: that holds for events from now on; " +
+				"to apply it to those before, let another data directory (--data DIR) read the topic of events from its beginning")
 		}
 		value, err := json.Marshal(next)
 		if err != nil {
