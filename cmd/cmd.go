@@ -31,7 +31,7 @@ import (
 	"github.com/braidhq/braid/cmd/operator"
 	"github.com/braidhq/braid/cmd/steward"
 	"github.com/braidhq/braid/io/embedded/clickhouse"
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 )
 
 // Option adds something of a company's own to its binary.
@@ -48,7 +48,7 @@ func WithTransform(name string, f extension.TransformFunc) Option {
 }
 
 // WithAttribute adds a kind of attribute, which segment.yaml then names like the built-in ones.
-func WithAttribute(kind attribute.Kind) Option {
+func WithAttribute(kind accumulator.Kind) Option {
 	return func(s *extension.Set) { s.Attributes = append(s.Attributes, kind) }
 }
 

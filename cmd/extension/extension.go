@@ -10,7 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 )
 
@@ -39,7 +39,7 @@ type Transform struct {
 type Set struct {
 	Events     []Event
 	Transforms []Transform
-	Attributes []attribute.Kind
+	Attributes []accumulator.Kind
 }
 
 var plainName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,63}$`)
@@ -75,11 +75,11 @@ func (s Set) Register() error {
 		return err
 	}
 	for _, kind := range s.Attributes {
-		known, ok := attribute.LookupKind(kind.Name, attribute.Spec{})
+		known, ok := accumulator.Find(kind.Name)
 		if ok && known.Version == kind.Version && reflect.DeepEqual(known.Accumulator, kind.Accumulator) {
 			continue
 		}
-		if err := attribute.Register(kind); err != nil {
+		if err := accumulator.Register(kind); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/braidhq/braid/cmd/extension"
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 )
 
@@ -74,7 +74,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%q is not in %v", want, err)
 		}
 	}
-	if err := (extension.Set{Attributes: []attribute.Kind{{Name: "counter"}}}).Register(); err == nil {
+	if err := (extension.Set{Attributes: []accumulator.Kind{{Name: "counter"}}}).Register(); err == nil {
 		t.Error("a kind without version and accumulator was registered")
 	}
 }
@@ -82,17 +82,17 @@ func TestValidate(t *testing.T) {
 // still is an accumulator that keeps one byte.
 type still struct{ byte }
 
-func (s still) Add(dst, _ []byte, _ attribute.Spec, _ attribute.Observation) ([]byte, error) {
+func (s still) Add(dst, _ []byte, _ accumulator.Spec, _ accumulator.Observation) ([]byte, error) {
 	return append(dst, s.byte), nil
 }
 func (s still) Merge(dst, a, _ []byte) ([]byte, error) { return append(dst, a...), nil }
-func (s still) Result([]byte, attribute.Spec, int64) (attribute.Result, error) {
-	return attribute.Result{}, nil
+func (s still) Result([]byte, accumulator.Spec, int64) (accumulator.Result, error) {
+	return accumulator.Result{}, nil
 }
 func (s still) Check([]byte) error { return nil }
 
 func TestRegisterTwice(t *testing.T) {
-	set := extension.Set{Attributes: []attribute.Kind{{Name: "still", Version: 1, Accumulator: still{1}}}}
+	set := extension.Set{Attributes: []accumulator.Kind{{Name: "still", Version: 1, Accumulator: still{1}}}}
 	for range 2 {
 		if err := set.Register(); err != nil {
 			t.Error(err)

@@ -2,43 +2,15 @@ package attribute
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"sync"
 
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/attribute/decimal"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/tidwall/gjson"
 )
-
-// Reason says why a value did not count.
-type Reason string
-
-// The reasons of violations.
-const (
-	WrongType  Reason = "wrong_type"   // another type than the kind takes
-	TooLong    Reason = "too_long"     // a text longer than Limits.ValueBytes
-	OutOfRange Reason = "out_of_range" // a number that the kind cannot hold
-)
-
-// Violation tells that an event matched a definition, yet its value did not fit and was left out. It never holds the value itself.
-type Violation struct {
-	Attribute string // name of the definition
-	Reason    Reason
-	Detail    string // what was found, what is needed, where
-}
-
-// Error says which attribute it is about and what is wrong.
-func (v *Violation) Error() string {
-	return fmt.Sprintf("attribute %q: %s: %s", v.Attribute, v.Reason, v.Detail)
-}
-
-// Refuse returns the error with which an Accumulator turns down an observation; detail does not repeat the value.
-func Refuse(reason Reason, detail string) error { return &Violation{Reason: reason, Detail: detail} }
-
-// ErrUnchanged is what Accumulator.Add may return instead of a copy of state when the observation changes nothing.
-var ErrUnchanged = errors.New("nothing changed")
 
 // scratch is what Add works in; it is pooled, as calls through an Accumulator make every buffer escape.
 type scratch struct {
@@ -56,23 +28,23 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // Add returns states with one event folded in, where matched lists the indexes of the event definitions it matched. It does not
 // change states, and returns it as it is when nothing in it changes. Values that do not fit are left out and reported. The error is
 // a *StateError about a state that cannot be read; then nothing is folded.
-func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Violation, error) {
+func (s *Set) Add(states States, e *event.Event, matched []int) (States, []accumulator.Violation, error) {
 	if !slices.ContainsFunc(matched, func(m int) bool { return len(s.fedBy(m)) > 0 }) {
 		return states, nil, nil
 	}
 	work := scratches.Get().(*scratch)
 	defer scratches.Put(work)
 	work.buf, work.folds = work.buf[:0], work.folds[:0]
-	var violations []Violation
+	var violations []accumulator.Violation
 	added := 0
 	var path string // the field looked up last: definitions over one field follow each other
-	var field Value
+	var field accumulator.Value
 	var fieldErr error
 	for _, m := range matched {
 		for _, c := range s.fedBy(m) {
-			o := Observation{Order: e.Order, Value: c.constant}
+			o := accumulator.Observation{Order: e.Order, Value: c.constant}
 			err := error(nil)
-			if c.path != "" {
+			if c.path != "" && c.act != accumulator.ActClear {
 				if c.path != path {
 					path = c.path
 					field, fieldErr = valueOf(e.Field(path), s.limits.ValueBytes)
@@ -82,13 +54,16 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 					continue
 				}
 			}
+			if o.Act = c.act; len(c.fields) > 0 && c.act == accumulator.ActPut && err == nil {
+				o.Fields, err = c.values(e, s.limits.ValueBytes)
+			}
 			var body []byte
 			from := len(work.buf)
 			if err == nil {
 				if body, err = c.find(states); err != nil {
 					return states, nil, &StateError{Hash: c.hash, Err: err}
 				}
-				buf := c.kind.appendHeader(work.buf)
+				buf := c.kind.AppendHeader(work.buf)
 				work.buf = buf[:from] // keeps what grew
 				buf, err = c.kind.Accumulator.Add(buf, body, c.spec, o)
 				if err == nil {
@@ -101,7 +76,7 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 				if body == nil {
 					added++
 				}
-			case err == ErrUnchanged:
+			case err == accumulator.ErrUnchanged:
 			default:
 				v := c.violation(err)
 				if v == nil {
@@ -128,16 +103,30 @@ func (s *Set) Add(states States, e *event.Event, matched []int) (States, []Viola
 }
 
 // fedBy returns the definitions that an event definition feeds.
-func (s *Set) fedBy(event int) []*compiled {
+func (s *Set) fedBy(event int) []feed {
 	if event < 0 || event >= len(s.byEvent) {
 		return nil
 	}
 	return s.byEvent[event]
 }
 
+// values returns what an event has for the fields of a list.
+func (c *compiled) values(e *event.Event, limit int) ([]accumulator.Value, error) {
+	values := make([]accumulator.Value, len(c.fields))
+	for i, path := range c.fields {
+		v, err := valueOf(e.Field(path), limit)
+		var refused *accumulator.Violation
+		if errors.As(err, &refused) {
+			return nil, accumulator.Refuse(refused.Reason, c.Fields[i].Name+", "+refused.Detail)
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
 // violation completes the report about a refused value; nil when err is something else.
-func (c *compiled) violation(err error) *Violation {
-	var v *Violation
+func (c *compiled) violation(err error) *accumulator.Violation {
+	var v *accumulator.Violation
 	if !errors.As(err, &v) {
 		return nil
 	}
@@ -145,33 +134,33 @@ func (c *compiled) violation(err error) *Violation {
 	if c.path != "" {
 		detail = c.path + ": " + detail
 	}
-	return &Violation{Attribute: c.Name, Reason: v.Reason, Detail: detail}
+	return &accumulator.Violation{Attribute: c.Name, Reason: v.Reason, Detail: detail}
 }
 
 // valueOf returns the scalar that a field holds; null when it is absent. The error is a *Violation.
-func valueOf(r gjson.Result, limit int) (Value, error) {
+func valueOf(r gjson.Result, limit int) (accumulator.Value, error) {
 	switch r.Type {
 	case gjson.Null:
-		return Value{}, nil
+		return accumulator.Value{}, nil
 	case gjson.True, gjson.False:
-		return BoolValue(r.Type == gjson.True), nil
+		return accumulator.BoolValue(r.Type == gjson.True), nil
 	case gjson.String:
 		if len(r.Str) > limit {
-			return Value{}, Refuse(TooLong, "a text of "+strconv.Itoa(len(r.Str))+" bytes, the limit is "+strconv.Itoa(limit))
+			return accumulator.Value{}, accumulator.Refuse(accumulator.TooLong, "a text of "+strconv.Itoa(len(r.Str))+" bytes, the limit is "+strconv.Itoa(limit))
 		}
-		return TextValue(r.Str), nil
+		return accumulator.TextValue(r.Str), nil
 	case gjson.Number:
 		d, err := decimal.Parse(r.Raw)
 		switch {
 		case err == nil:
-			return DecimalValue(d), nil
+			return accumulator.DecimalValue(d), nil
 		case errors.Is(err, decimal.ErrRange):
-			return Value{}, Refuse(OutOfRange, "a number with "+err.Error())
+			return accumulator.Value{}, accumulator.Refuse(accumulator.OutOfRange, "a number with "+err.Error())
 		}
-		return Value{}, Refuse(WrongType, err.Error())
+		return accumulator.Value{}, accumulator.Refuse(accumulator.WrongType, err.Error())
 	}
 	if r.IsArray() {
-		return Value{}, Refuse(WrongType, "an array, where one value is needed")
+		return accumulator.Value{}, accumulator.Refuse(accumulator.WrongType, "an array, where one value is needed")
 	}
-	return Value{}, Refuse(WrongType, "an object, where one value is needed")
+	return accumulator.Value{}, accumulator.Refuse(accumulator.WrongType, "an object, where one value is needed")
 }

@@ -15,8 +15,16 @@
 //	first, last value of a field, a text, number or bool, in the first or last event; single is another name for last
 //	distinct    how many different texts, numbers and bools a field had
 //	sessions    how many sessions, which is runs of events with pauses of at most session between them
-//	first_time, last_time
-//	            order time of the first or last event
+//	first_time, last_time, since_first, since_last
+//	            order time of the first or last event, and how long ago that was
+//	session_start, session_duration
+//	            when the current session began, and how long it is from its first to its last event
+//	average     mean of a field, rounded to 9 digits after the point
+//	top, most_frequent
+//	            the values a field had most often with their counts, or the one; exact up to 256 different values
+//	list        items that events tell of, take out and clear, such as a cart
+//
+// Most take a window: then events count for that long only, and time alone changes the answer.
 //
 // Custom kinds are added with Register.
 package attribute
@@ -24,6 +32,8 @@ package attribute
 import (
 	"encoding/binary"
 	"strconv"
+
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 )
 
 // Definition says what one attribute summarizes.
@@ -31,7 +41,7 @@ type Definition struct {
 	// Name of the attribute: lower case letters, digits and _; the key in YAML.
 	Name string `yaml:"-" json:"-"`
 	// Kind of the accumulator; required.
-	Kind string `yaml:"kind" json:"kind" jsonschema:"required,description=How events are summarized: counter; sum; min; max; first; last; single; distinct; sessions; first_time; last_time or a custom kind."`
+	Kind string `yaml:"kind" json:"kind" jsonschema:"required,description=How events are summarized: one of counter sum average min max first last single distinct top most_frequent list sessions session_start session_duration first_time last_time since_first since_last or a custom kind."`
 	// Event is the name of an event definition; required.
 	Event string `yaml:"event" json:"event" jsonschema:"required,description=Name of the event definition whose events count."`
 	// Value is the path of a field, for example properties.total. A counter also takes a whole number here, which each event adds;
@@ -39,6 +49,25 @@ type Definition struct {
 	Value Operand `yaml:"value,omitempty" json:"value,omitempty" jsonschema:"oneof_type=string;integer,description=Field of the event: properties or context or identifiers followed by .name; for a counter also a whole number."`
 	// Session is the longest pause within a session, from 1s to 30d. Required by sessions; on a counter it counts the current session only.
 	Session Duration `yaml:"session,omitempty" json:"session,omitempty" jsonschema:"description=Longest pause within a session: 1s to 30d."`
+	// Window is how far back events count, from 1m to 400d; default all.
+	Window Duration `yaml:"window,omitempty" json:"window,omitempty" jsonschema:"description=How far back events count: 1m to 400d. It moves on with time."`
+	// Pane is the steps in which the window moves on: 1m, 15m, 1h or 1d. Default 1m for windows of at most 6h, 1h up to 14d, else 1d; with Zone 15m.
+	Pane Duration `yaml:"pane,omitempty" json:"pane,omitempty" jsonschema:"enum=1m,enum=15m,enum=1h,enum=1d,description=Steps in which the window moves on. Default 1m for windows of at most 6h\\, 1h up to 14d\\, else 1d."`
+	// Zone makes the window one of whole local days, today the last: an IANA name, or the name of an attribute that holds one. Where that is
+	// unknown it is UTC.
+	Zone string `yaml:"zone,omitempty" json:"zone,omitempty" jsonschema:"description=Time zone such as Europe/Berlin\\, or the name of an attribute that holds one: the window is made of whole days there\\, today being the last."`
+	// Unit is what a duration is answered in: second, minute, hour or day. Default day, and second for session_duration.
+	Unit string `yaml:"unit,omitempty" json:"unit,omitempty" jsonschema:"enum=second,enum=minute,enum=hour,enum=day,description=What a duration is answered in. Default day\\, for session_duration second."`
+	// ID is the path of what a list tells its items apart by; required by list.
+	ID Operand `yaml:"id,omitempty" json:"id,omitempty" jsonschema:"type=string,description=Field that tells the items of a list apart."`
+	// Fields are what a list tells of its items: name and aggregation.
+	Fields Fields `yaml:"fields,omitempty" json:"fields,omitempty"`
+	// MaxItems is how many items a list keeps, those touched last, or a top answers; default 100 and 10.
+	MaxItems int `yaml:"max_items,omitempty" json:"max_items,omitempty" jsonschema:"minimum=1,maximum=1000,description=How many items a list keeps\\, those touched last (default 100)\\, or a top answers (default 10)."`
+	// DeleteItem is the event definition whose events take an item out of a list; its ID is found under ID.
+	DeleteItem string `yaml:"delete_item,omitempty" json:"delete_item,omitempty" jsonschema:"description=Name of the event definition whose events take an item out of a list."`
+	// Clear is the event definition whose events take all items out of a list.
+	Clear string `yaml:"clear,omitempty" json:"clear,omitempty" jsonschema:"description=Name of the event definition whose events take all items out of a list."`
 	// Sensitive attributes are never given to public services; default false.
 	Sensitive bool `yaml:"sensitive,omitempty" json:"sensitive,omitempty" jsonschema:"default=false,description=Never given to public services."`
 }
@@ -48,11 +77,8 @@ type Definition struct {
 type Hash uint64
 
 // meaning is what Hash is made of, given what the event definition selects.
-func (d Definition) meaning(k *Kind, event string) string {
-	name := k.meaning
-	if name == "" {
-		name = k.Name
-	}
+func (d Definition) meaning(k *accumulator.Kind, event, deleteItem, clear string) string {
+	name := k.Meaning()
 	value := d.Value
 	if n, ok := d.constant(k); ok {
 		value = Operand(strconv.FormatInt(n, 10))
@@ -62,5 +88,27 @@ func (d Definition) meaning(k *Kind, event string) string {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	return string(binary.AppendVarint(b, int64(d.Session)))
+	b = binary.AppendVarint(b, int64(d.Session))
+	if d.Window != 0 && k.With(d.spec()) != k { // of panes; the others cut in Result
+		b = append(b, "window"...)
+		for _, n := range [...]Duration{d.Window, d.pane()} {
+			b = binary.AppendVarint(b, int64(n))
+		}
+		b = strconv.AppendBool(b, d.Zone != "")
+	}
+	if k.List {
+		b = append(b, "list"...)
+		b = binary.AppendUvarint(b, uint64(d.spec().Items))
+		for _, s := range [...]string{string(d.ID), deleteItem, clear} {
+			b = binary.AppendUvarint(b, uint64(len(s)))
+			b = append(b, s...)
+		}
+		for _, f := range d.Fields {
+			for _, s := range [...]string{f.Name, string(f.path()), f.Aggregate} {
+				b = binary.AppendUvarint(b, uint64(len(s)))
+				b = append(b, s...)
+			}
+		}
+	}
+	return string(b)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/attribute/attributetest"
 	"github.com/braidhq/braid/transforms/event"
 	"pgregory.net/rapid"
@@ -21,13 +22,13 @@ func (longest) better(a, b []byte) int {
 	return cmp.Or(cmp.Compare(len(b), len(a)), bytes.Compare(a, b))
 }
 
-func (l longest) Add(dst, state []byte, _ attribute.Spec, o attribute.Observation) ([]byte, error) {
+func (l longest) Add(dst, state []byte, _ accumulator.Spec, o accumulator.Observation) ([]byte, error) {
 	text, ok := o.Value.Text()
 	if !ok || text == "" {
-		return dst, attribute.Refuse(attribute.WrongType, "a text is needed")
+		return dst, accumulator.Refuse(accumulator.WrongType, "a text is needed")
 	}
 	if len(state) > 0 && l.better(state, []byte(text)) <= 0 {
-		return dst, attribute.ErrUnchanged
+		return dst, accumulator.ErrUnchanged
 	}
 	return append(dst, text...), nil
 }
@@ -39,37 +40,37 @@ func (l longest) Merge(dst, a, b []byte) ([]byte, error) {
 	return append(dst, a...), nil
 }
 
-func (longest) Result(state []byte, _ attribute.Spec, _ int64) (attribute.Result, error) {
+func (longest) Result(state []byte, _ accumulator.Spec, _ int64) (accumulator.Result, error) {
 	if len(state) == 0 {
-		return attribute.Result{}, nil
+		return accumulator.Result{}, nil
 	}
-	return attribute.Result{Value: attribute.TextValue(string(state))}, nil
+	return accumulator.Result{Value: accumulator.TextValue(string(state))}, nil
 }
 
 func (longest) Check(state []byte) error {
 	if len(state) == 0 {
-		return attribute.ErrDamaged
+		return accumulator.ErrDamaged
 	}
 	return nil
 }
 
-var longestKind = attribute.Kind{
-	Name: "longest", Version: 2, Value: attribute.Required, Accumulator: longest{},
+var longestKind = accumulator.Kind{
+	Name: "longest", Version: 2, Value: accumulator.Required, Accumulator: longest{},
 	Upgrade: func(version uint8, state []byte) ([]byte, error) { return bytes.TrimSuffix(state, []byte("!")), nil }, // 1 ended with !
 }
 
 func init() {
-	if err := attribute.Register(longestKind); err != nil {
+	if err := accumulator.Register(longestKind); err != nil {
 		panic(err)
 	}
 }
 
 func TestCustomLaws(t *testing.T) {
-	texts := rapid.Map(rapid.StringN(0, 5, -1), attribute.TextValue)
-	attributetest.Laws(t, longestKind, attribute.Spec{}, attributetest.Observations(texts))
+	texts := rapid.Map(rapid.StringN(0, 5, -1), accumulator.TextValue)
+	attributetest.Laws(t, longestKind, accumulator.Spec{}, attributetest.Observations(texts))
 }
 
-func ExampleRegister() {
+func Example_custom() {
 	// longest implements Accumulator; an init function or an option of cmd.Main has called Register with
 	// Kind{Name: "longest", Version: 2, Value: Required, Accumulator: longest{}, ...}.
 	set, err := attribute.NewSet(
@@ -122,13 +123,13 @@ func TestCustomKindRoundTripsAndUpgrades(t *testing.T) {
 		t.Errorf("merged with a state of version 1: %s", got)
 	}
 	newer := attribute.States{{Hash: states[0].Hash, Data: []byte("\xff\x03\x07longestx")}}
-	if _, err := attribute.Merge(newer, states); !errors.Is(err, attribute.ErrKind) || !strings.Contains(err.Error(), "newer") {
+	if _, err := attribute.Merge(newer, states); !errors.Is(err, accumulator.ErrKind) || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("merged with a state of version 3: %v", err)
 	}
 }
 
 func TestRegisterRefuses(t *testing.T) {
-	for name, k := range map[string]attribute.Kind{
+	for name, k := range map[string]accumulator.Kind{
 		"a built-in name":      {Name: "sum", Version: 1, Accumulator: longest{}},
 		"a registered name":    longestKind,
 		"an odd name":          {Name: "My-Kind", Version: 1, Accumulator: longest{}},
@@ -136,12 +137,12 @@ func TestRegisterRefuses(t *testing.T) {
 		"no accumulator":       {Name: "mine", Version: 1},
 		"a need out of bounds": {Name: "mine", Version: 1, Accumulator: longest{}, Value: 7},
 	} {
-		if err := attribute.Register(k); err == nil {
+		if err := accumulator.Register(k); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for _, k := range attribute.Kinds() {
-		if _, ok := attribute.LookupKind(k.Name, attribute.Spec{}); !ok {
+	for _, k := range accumulator.Kinds() {
+		if _, ok := accumulator.Find(k.Name); !ok {
 			t.Errorf("%s is listed but unknown", k.Name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/strict"
 )
 
@@ -29,8 +30,8 @@ func (o *Operand) UnmarshalStrict(v strict.Value) {
 
 // Bounds of Definition.Session.
 const (
-	MinSession = Duration(time.Second)
-	MaxSession = Duration(30 * 24 * time.Hour)
+	MinSession = Duration(accumulator.MinSession)
+	MaxSession = Duration(accumulator.MaxSession)
 )
 
 // FieldError tells which field of a definition is wrong.
@@ -69,10 +70,10 @@ func (d Definition) Validate() []*FieldError {
 	if d.Event == "" {
 		wrong("event", "name one of events:", "the event definition is missing")
 	}
-	k, ok := kindByName(d.Kind)
+	k, ok := accumulator.Find(d.Kind)
 	if !ok {
-		names := make([]string, 0, len(builtin))
-		for _, k := range Kinds() {
+		var names []string
+		for _, k := range accumulator.Kinds() {
 			names = append(names, k.Name)
 		}
 		hint := strict.Suggest(d.Kind, names)
@@ -87,9 +88,9 @@ func (d Definition) Validate() []*FieldError {
 		return errs
 	}
 	switch {
-	case d.Value == "" && k.Value == Required:
+	case d.Value == "" && k.Value == accumulator.Required:
 		wrong("value", "name a field, for example properties.total", "kind %s needs a value", d.Kind)
-	case d.Value != "" && k.Value == Refused:
+	case d.Value != "" && k.Value == accumulator.Refused:
 		wrong("value", "leave it out", "kind %s takes no value", d.Kind)
 	case d.Value != "":
 		if message, hint := d.Value.check(k); message != "" {
@@ -97,16 +98,16 @@ func (d Definition) Validate() []*FieldError {
 		}
 	}
 	switch {
-	case d.Session == 0 && k.Session == Required:
+	case d.Session == 0 && k.Session == accumulator.Required:
 		wrong("session", "for example session: 30m", "kind %s needs a session", d.Kind)
-	case d.Session != 0 && k.Session == Refused:
-		wrong("session", "leave it out; counter and sessions have one", "kind %s takes no session", d.Kind)
+	case d.Session != 0 && k.Session == accumulator.Refused:
+		wrong("session", "leave it out; "+kindsWith(func(k accumulator.Kind) bool { return k.Session != accumulator.Refused })+" have one", "kind %s takes no session", d.Kind)
 	case d.Session != 0 && (d.Session < MinSession || d.Session > MaxSession):
 		wrong("session", "30m is usual", "%s is not within %s and %s", d.Session, MinSession, MaxSession)
 	case d.Session%Duration(time.Millisecond) != 0:
 		wrong("session", "", "%s is not a whole number of milliseconds", d.Session)
 	}
-	return errs
+	return append(errs, d.validateOptions(k)...)
 }
 
 // roots are the parts of an event that a path may begin with.
@@ -115,10 +116,10 @@ var roots = []string{"properties", "context", "identifiers"}
 const pathHint = "a field such as properties.total, context.page.url or identifiers.user_id"
 
 // check returns what is wrong with an operand that is not empty, and how to make it right.
-func (o Operand) check(k *Kind) (message, hint string) {
+func (o Operand) check(k *accumulator.Kind) (message, hint string) {
 	if o.number() {
 		switch n, err := strconv.ParseInt(string(o), 10, 64); {
-		case !k.constant:
+		case !k.Constant:
 			return fmt.Sprintf("kind %s needs a field, not a number", k.Name), pathHint
 		case err != nil || n < 0:
 			return fmt.Sprintf("%s is not a whole number of at least 0", o), "a counter only counts up; use sum for other numbers"
@@ -147,9 +148,9 @@ func (o Operand) number() bool {
 }
 
 // constant returns what each event adds when a counter has no field.
-func (d Definition) constant(k *Kind) (n int64, ok bool) {
+func (d Definition) constant(k *accumulator.Kind) (n int64, ok bool) {
 	switch {
-	case !k.constant:
+	case !k.Constant:
 		return 0, false
 	case d.Value == "":
 		return 1, true

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -91,7 +92,7 @@ func reference(all []happening, now int64) map[string]string {
 			views, sessionViews, lastView = views+1, sessionViews+1, h.order.Time
 			continue
 		}
-		at := attribute.TimeValue(h.order.Time).String()
+		at := accumulator.TimeValue(h.order.Time).String()
 		if out["first_purchase"] == "null" {
 			out["first_purchase"] = at
 		}

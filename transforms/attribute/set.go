@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/cespare/xxhash/v2"
 )
 
@@ -34,30 +34,59 @@ func (l Limits) WithDefaults() Limits {
 
 // Set is a set of compiled definitions. It is never changed, so it may be used concurrently.
 type Set struct {
-	definitions []compiled    // in the order of definition
-	byEvent     [][]*compiled // per event index, ascending by path, each hash once
+	definitions []compiled // in the order of definition
+	byEvent     [][]feed   // per event index, ascending by path, each hash and act once
 	limits      Limits
+}
+
+// feed is what an event definition's events do to an attribute.
+type feed struct {
+	*compiled
+	act accumulator.Act
 }
 
 type compiled struct {
 	Definition
 	meaning  string
 	hash     Hash
-	kind     *Kind
-	spec     Spec
-	path     string // empty: there is no field to look up
-	constant Value  // what is observed then
+	kind     *accumulator.Kind
+	spec     accumulator.Spec
+	path     string            // empty: there is no field to look up
+	constant accumulator.Value // what is observed then
+	fields   []string          // paths of a list's fields
+	zone     int               // place of the attribute that holds the time zone, or -1
 }
 
-func (d Definition) compile(event string) compiled {
-	k, _ := kindByName(d.Kind)
-	c := compiled{Definition: d, meaning: d.meaning(k, event), kind: k, path: string(d.Value), spec: Spec{Session: time.Duration(d.Session)}}
+func (d Definition) compile(event, deleteItem, clear string) compiled {
+	k, _ := accumulator.Find(d.Kind)
+	c := compiled{Definition: d, meaning: d.meaning(k, event, deleteItem, clear), kind: k, path: string(d.Value), spec: d.spec(), zone: -1}
 	c.hash = Hash(xxhash.Sum64String(c.meaning))
 	if n, ok := d.constant(k); ok {
-		c.path, c.constant = "", IntegerValue(n)
+		c.path, c.constant = "", accumulator.IntegerValue(n)
 	}
-	c.kind = k.with(c.spec)
+	if k.List {
+		c.path = string(d.ID)
+		for _, f := range d.Fields {
+			c.fields = append(c.fields, string(f.path()))
+		}
+	}
+	c.kind = k.With(c.spec)
+	if d.Zone != "" && !zoneIsAttribute(d.Zone) {
+		c.spec.Location = location(d.Zone)
+	}
 	return c
+}
+
+// feeds returns the event definitions that feed a definition, and how.
+func (d Definition) feeds() map[string]accumulator.Act {
+	feeds := map[string]accumulator.Act{d.Event: accumulator.ActPut}
+	if d.DeleteItem != "" {
+		feeds[d.DeleteItem] = accumulator.ActDelete
+	}
+	if d.Clear != "" {
+		feeds[d.Clear] = accumulator.ActClear
+	}
+	return feeds
 }
 
 // NewSet compiles definitions; events holds the event definitions by name. The error joins one error per definition that is wrong,
@@ -73,15 +102,17 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 	var errs []error
 	for i, d := range definitions {
 		wrong := d.Validate()
-		ref, ok := events[d.Event]
-		if !ok && d.Event != "" {
-			wrong = append(wrong, &FieldError{Field: "event", Message: fmt.Sprintf("there is no event definition %q", d.Event)})
+		for field, event := range map[string]string{"event": d.Event, "delete_item": d.DeleteItem, "clear": d.Clear} {
+			ref, ok := events[event]
+			if !ok && event != "" {
+				wrong = append(wrong, &FieldError{Field: field, Message: fmt.Sprintf("there is no event definition %q", event)})
+			}
+			if ref.Index < 0 {
+				wrong = append(wrong, &FieldError{Field: field, Message: "the event definition has no index"})
+			}
 		}
 		if names[d.Name] {
 			wrong = append(wrong, &FieldError{Field: "name", Message: "another attribute has this name"})
-		}
-		if ref.Index < 0 {
-			wrong = append(wrong, &FieldError{Field: "event", Message: "the event definition has no index"})
 		}
 		names[d.Name] = true
 		for _, e := range wrong {
@@ -91,7 +122,7 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 			continue
 		}
 		c := &s.definitions[i]
-		*c = d.compile(ref.Meaning)
+		*c = d.compile(events[d.Event].Meaning, events[d.DeleteItem].Meaning, events[d.Clear].Meaning)
 		if other, ok := byHash[c.hash]; ok {
 			if other.meaning != c.meaning {
 				errs = append(errs, fmt.Errorf("attribute %q: the hash of its meaning is also that of %q; write its filter another way", d.Name, other.Name))
@@ -99,17 +130,21 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 			continue // both share one state
 		}
 		byHash[c.hash] = c
-		for len(s.byEvent) <= ref.Index {
-			s.byEvent = append(s.byEvent, nil)
+		for event, act := range d.feeds() {
+			index := events[event].Index
+			for len(s.byEvent) <= index {
+				s.byEvent = append(s.byEvent, nil)
+			}
+			s.byEvent[index] = append(s.byEvent[index], feed{c, act})
 		}
-		s.byEvent[ref.Index] = append(s.byEvent[ref.Index], c)
 	}
+	errs = append(errs, s.findZones()...)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	for _, cs := range s.byEvent {
-		slices.SortFunc(cs, func(a, b *compiled) int {
-			return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.hash, b.hash))
+		slices.SortFunc(cs, func(a, b feed) int {
+			return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.hash, b.hash), cmp.Compare(a.act, b.act))
 		})
 	}
 	return s, nil
@@ -127,20 +162,31 @@ func (s *Set) Hash(name string) (Hash, bool) {
 
 // Results answers all definitions, in their order, at the moment now (epoch milliseconds). A state that cannot be read answers null
 // and is part of the error, which joins one *StateError for each.
-func (s *Set) Results(now int64, states States) ([]Result, error) {
-	out := make([]Result, len(s.definitions))
+func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
+	out := make([]accumulator.Result, len(s.definitions))
 	var errs []error
-	for i := range s.definitions {
-		c := &s.definitions[i]
-		body, err := c.find(states)
-		if err == nil {
-			out[i], err = c.kind.Accumulator.Result(body, c.spec, now)
+	for _, zoned := range [...]bool{false, true} { // those in whose zone days are cut come first
+		for i := range s.definitions {
+			c := &s.definitions[i]
+			if c.zone >= 0 != zoned {
+				continue
+			}
+			spec := &c.spec
+			if zoned {
+				inZone := c.spec
+				inZone.Location = locationOf(out[c.zone].Value)
+				spec = &inZone
+			}
+			body, err := c.find(states)
+			if err == nil {
+				out[i], err = c.kind.Accumulator.Result(body, *spec, now)
+			}
+			if err != nil {
+				out[i] = accumulator.Result{}
+				errs = append(errs, &StateError{Hash: c.hash, Err: err})
+			}
+			out[i].Name = c.Name
 		}
-		if err != nil {
-			out[i] = Result{}
-			errs = append(errs, &StateError{Hash: c.hash, Err: err})
-		}
-		out[i].Name = c.Name
 	}
 	return out, errors.Join(errs...)
 }
@@ -151,9 +197,9 @@ func (c *compiled) find(states States) ([]byte, error) {
 	if !ok {
 		return nil, nil
 	}
-	k, body, err := open(states[i].Data)
-	if err == nil && k != c.kind && (k.tag != c.kind.tag || k.tag == tagCustom) {
-		err = fmt.Errorf("%w: kind %s where %s belongs", ErrDamaged, k.Name, c.kind.Name)
+	k, body, err := accumulator.Open(states[i].Data)
+	if err == nil && !c.kind.Reads(k) {
+		err = fmt.Errorf("%w: kind %s where %s belongs", accumulator.ErrDamaged, k.Name, c.kind.Name)
 	}
 	return body, err
 }

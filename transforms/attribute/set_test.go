@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/google/go-cmp/cmp"
 )
@@ -32,30 +33,30 @@ func TestViolations(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		kind, json string
-		want       attribute.Reason // empty: not a violation
+		want       accumulator.Reason // empty: not a violation
 		result     string
 	}{
-		"sum of a text":                   {"sum", `"12.50"`, attribute.WrongType, "0"},
+		"sum of a text":                   {"sum", `"12.50"`, accumulator.WrongType, "0"},
 		"sum of null":                     {"sum", `null`, "", "0"},
-		"sum of an array":                 {"sum", `[1]`, attribute.WrongType, "0"},
+		"sum of an array":                 {"sum", `[1]`, accumulator.WrongType, "0"},
 		"sum rounds half to even":         {"sum", `0.0000000005`, "", "0"},
-		"sum of 30 digits":                {"sum", `123456789012345678901234567890`, attribute.OutOfRange, "0"},
-		"sum of a huge exponent":          {"sum", `1e400`, attribute.OutOfRange, "0"},
-		"min of a bool":                   {"min", `true`, attribute.WrongType, "null"},
-		"max of a text":                   {"max", `"z"`, attribute.WrongType, "null"},
-		"last of an object":               {"last", `{"a":1}`, attribute.WrongType, "null"},
+		"sum of 30 digits":                {"sum", `123456789012345678901234567890`, accumulator.OutOfRange, "0"},
+		"sum of a huge exponent":          {"sum", `1e400`, accumulator.OutOfRange, "0"},
+		"min of a bool":                   {"min", `true`, accumulator.WrongType, "null"},
+		"max of a text":                   {"max", `"z"`, accumulator.WrongType, "null"},
+		"last of an object":               {"last", `{"a":1}`, accumulator.WrongType, "null"},
 		"last of a text at the limit":     {"last", `"` + strings.Repeat("x", 500) + `"`, "", `"` + strings.Repeat("x", 500) + `"`},
-		"last of a text past the limit":   {"last", `"` + strings.Repeat("x", 501) + `"`, attribute.TooLong, "null"},
-		"limit counts bytes":              {"last", `"` + strings.Repeat("ü", 251) + `"`, attribute.TooLong, "null"},
+		"last of a text past the limit":   {"last", `"` + strings.Repeat("x", 501) + `"`, accumulator.TooLong, "null"},
+		"limit counts bytes":              {"last", `"` + strings.Repeat("ü", 251) + `"`, accumulator.TooLong, "null"},
 		"limit counts what is meant":      {"last", `"` + strings.Repeat(`\u0041`, 500) + `"`, "", `"` + strings.Repeat("A", 500) + `"`},
 		"first of false":                  {"first", `false`, "", "false"},
 		"last of an empty text":           {"last", `""`, "", `""`},
-		"distinct of a long text":         {"distinct", `"` + strings.Repeat("x", 501) + `"`, attribute.TooLong, "0"},
-		"counter of a fraction":           {"counter", `1.5`, attribute.OutOfRange, "0"},
-		"counter of a negative number":    {"counter", `-1`, attribute.OutOfRange, "0"},
-		"counter of a text":               {"counter", `"1"`, attribute.WrongType, "0"},
+		"distinct of a long text":         {"distinct", `"` + strings.Repeat("x", 501) + `"`, accumulator.TooLong, "0"},
+		"counter of a fraction":           {"counter", `1.5`, accumulator.OutOfRange, "0"},
+		"counter of a negative number":    {"counter", `-1`, accumulator.OutOfRange, "0"},
+		"counter of a text":               {"counter", `"1"`, accumulator.WrongType, "0"},
 		"counter of a whole decimal":      {"counter", `2.0`, "", "2"},
-		"counter past the largest number": {"counter", `9223372036854775808`, attribute.OutOfRange, "0"},
+		"counter past the largest number": {"counter", `9223372036854775808`, accumulator.OutOfRange, "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := newSet(t, value(c.kind))
@@ -134,7 +135,7 @@ func TestCapsDoNotDependOnOrder(t *testing.T) {
 		cells := make([]attribute.States, 4)
 		for _, i := range order.Perm(n) {
 			c := order.IntN(len(cells))
-			e := at(int64(i)*1500, `{"properties":{"n":`+attribute.IntegerValue(int64(i)).String()+`}}`)
+			e := at(int64(i)*1500, `{"properties":{"n":`+accumulator.IntegerValue(int64(i)).String()+`}}`)
 			cells[c], _, _ = set.Add(cells[c], e, []int{0})
 		}
 		var got attribute.States
@@ -221,15 +222,15 @@ func TestDamagedStatesAreReported(t *testing.T) {
 		data []byte
 		want error
 	}{
-		"empty":                {nil, attribute.ErrDamaged},
-		"cut off":              {[]byte{1, 1}, attribute.ErrDamaged},
-		"not canonical":        {[]byte{1, 1, 0x80, 0}, attribute.ErrDamaged},
-		"unknown kind":         {[]byte{200, 1, 1}, attribute.ErrKind},
-		"unknown custom kind":  {[]byte("\xff\x01\x04novi."), attribute.ErrKind},
-		"broken custom kind":   {[]byte("\xff\x01\xf0novi."), attribute.ErrDamaged},
-		"newer version":        {[]byte{1, 9, 1}, attribute.ErrKind},
-		"version zero":         {[]byte{1, 0, 1}, attribute.ErrDamaged},
-		"another kind's state": {[]byte{2, 1, 1}, attribute.ErrDamaged},
+		"empty":                {nil, accumulator.ErrDamaged},
+		"cut off":              {[]byte{1, 1}, accumulator.ErrDamaged},
+		"not canonical":        {[]byte{1, 1, 0x80, 0}, accumulator.ErrDamaged},
+		"unknown kind":         {[]byte{200, 1, 1}, accumulator.ErrKind},
+		"unknown custom kind":  {[]byte("\xff\x01\x04novi."), accumulator.ErrKind},
+		"broken custom kind":   {[]byte("\xff\x01\xf0novi."), accumulator.ErrDamaged},
+		"newer version":        {[]byte{1, 9, 1}, accumulator.ErrKind},
+		"version zero":         {[]byte{1, 0, 1}, accumulator.ErrDamaged},
+		"another kind's state": {[]byte{2, 1, 1}, accumulator.ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, _ := set.Hash("events")

@@ -3,13 +3,11 @@ package attribute
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
-)
 
-// ErrDamaged is wrapped by errors about bytes that no accumulator wrote.
-var ErrDamaged = errors.New("damaged state")
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
+)
 
 // State is what one definition has seen: in canonical form, the kind and version first. Data is never changed in place, so copies
 // of a State share it.
@@ -83,7 +81,7 @@ func Merge(a, b States) (States, error) {
 		default:
 			from := len(arena)
 			var err error
-			if arena, err = mergeData(arena, a[0].Data, b[0].Data); err != nil {
+			if arena, err = accumulator.Merge(arena, a[0].Data, b[0].Data); err != nil {
 				return nil, &StateError{Hash: a[0].Hash, Err: err}
 			}
 			out = append(out, State{Hash: a[0].Hash, Data: arena[from:len(arena):len(arena)]})
@@ -93,84 +91,13 @@ func Merge(a, b States) (States, error) {
 	return append(append(out, a...), b...), nil
 }
 
-func mergeData(dst, a, b []byte) ([]byte, error) {
-	kind, bodyA, err := open(a)
-	if err != nil {
-		return dst, err
-	}
-	kindB, bodyB, err := open(b)
-	if err != nil {
-		return dst, err
-	}
-	if kind.tag != kindB.tag || kind.Name != kindB.Name {
-		return dst, fmt.Errorf("%w: kinds %s and %s under one hash", ErrDamaged, kind.Name, kindB.Name)
-	}
-	return kind.Accumulator.Merge(kind.appendHeader(dst), bodyA, bodyB)
-}
-
-// appendHeader begins a state: tag, version, and the name of a custom kind.
-func (k *Kind) appendHeader(dst []byte) []byte {
-	dst = append(dst, k.tag, k.Version)
-	if k.tag == tagCustom {
-		dst = append(dst, byte(len(k.Name)))
-		dst = append(dst, k.Name...)
-	}
-	return dst
-}
-
-// open returns the kind of a state and its body in the kind's present version.
-func open(data []byte) (*Kind, []byte, error) {
-	if len(data) < 3 {
-		return nil, nil, fmt.Errorf("%w: %d bytes", ErrDamaged, len(data))
-	}
-	tag, version, body := data[0], data[1], data[2:]
-	var k *Kind
-	if tag == tagCustom {
-		n := int(body[0])
-		if len(body) < 2+n {
-			return nil, nil, fmt.Errorf("%w: cut off", ErrDamaged)
-		}
-		name := string(body[1 : 1+n])
-		if !kindName.MatchString(name) {
-			return nil, nil, fmt.Errorf("%w: name of a kind", ErrDamaged)
-		}
-		body = body[1+n:]
-		var ok bool
-		if k, ok = customKind(name); !ok {
-			return nil, nil, fmt.Errorf("%w: %s is not registered", ErrKind, name)
-		}
-	} else if int(tag) < len(byTag) && byTag[tag] != nil {
-		k = byTag[tag]
-	} else {
-		return nil, nil, fmt.Errorf("%w: number %d", ErrKind, tag)
-	}
-	switch {
-	case version == k.Version:
-		return k, body, nil
-	case version == 0:
-		return nil, nil, fmt.Errorf("%w: version 0", ErrDamaged)
-	case version > k.Version:
-		return nil, nil, fmt.Errorf("%w: %s of version %d, newer than %d; run a newer braid", ErrKind, k.Name, version, k.Version)
-	case k.Upgrade == nil:
-		return nil, nil, fmt.Errorf("%w: %s of version %d, which nothing upgrades to %d", ErrKind, k.Name, version, k.Version)
-	}
-	body, err := k.Upgrade(version, body)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(body) == 0 {
-		return nil, nil, fmt.Errorf("%w: nothing left of version %d of %s", ErrDamaged, version, k.Name)
-	}
-	return k, body, nil
-}
-
 // Check returns nil when all states are well-formed, sorted and of known kinds, and a *StateError about the first that is not.
 func (s States) Check() error {
 	for i, st := range s {
 		if i > 0 && s[i-1].Hash >= st.Hash {
-			return &StateError{Hash: st.Hash, Err: fmt.Errorf("%w: out of order", ErrDamaged)}
+			return &StateError{Hash: st.Hash, Err: fmt.Errorf("%w: out of order", accumulator.ErrDamaged)}
 		}
-		k, body, err := open(st.Data)
+		k, body, err := accumulator.Open(st.Data)
 		if err == nil {
 			err = k.Accumulator.Check(body)
 		}
@@ -195,26 +122,26 @@ func (s States) Append(dst []byte) []byte {
 // DecodeStates reads what Append wrote; the states share memory with b. It looks at the frame only, not into the states: see Check.
 // The error wraps ErrDamaged.
 func DecodeStates(b []byte) (States, error) {
-	r := reader{b: b}
-	n := r.uvarint()
+	r := accumulator.NewReader(b)
+	n := r.Uvarint()
 	if n > uint64(len(b)/9) {
-		return nil, ErrDamaged
+		return nil, accumulator.ErrDamaged
 	}
 	if n == 0 {
-		return nil, r.done()
+		return nil, r.Done()
 	}
 	s := make(States, 0, n)
 	for range n {
-		head := r.bytes(8)
-		if r.bad {
-			return nil, ErrDamaged
+		head := r.Bytes(8)
+		if r.Bad() {
+			return nil, accumulator.ErrDamaged
 		}
 		h := Hash(binary.BigEndian.Uint64(head))
-		data := r.bytes(r.uvarint())
+		data := r.Bytes(r.Uvarint())
 		if len(s) > 0 && s[len(s)-1].Hash >= h {
-			return nil, ErrDamaged
+			return nil, accumulator.ErrDamaged
 		}
 		s = append(s, State{Hash: h, Data: data[:len(data):len(data)]})
 	}
-	return s, r.done()
+	return s, r.Done()
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 )
@@ -32,7 +33,7 @@ type View struct {
 	Unlisted    int
 	Events      uint64
 	First, Last int64 // order times of the first and last event, epoch milliseconds
-	Attributes  []attribute.Result
+	Attributes  []accumulator.Result
 }
 
 // Sighted is an identifier of a profile with what was seen of it.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
@@ -220,10 +221,10 @@ func TestAppendJSONIsEncodingJSON(t *testing.T) {
 		for i := range rapid.IntRange(0, 4).Draw(t, "attributes") {
 			name := fmt.Sprint("a", i, rapid.String().Draw(t, "name"))
 			text := rapid.String().Draw(t, "text")
-			r := attribute.Result{Name: name, Value: attribute.TextValue(text)}
+			r := accumulator.Result{Name: name, Value: accumulator.TextValue(text)}
 			attributes[name] = text
 			if rapid.Bool().Draw(t, "number") {
-				r.Value, attributes[name] = attribute.IntegerValue(int64(i)), i
+				r.Value, attributes[name] = accumulator.IntegerValue(int64(i)), i
 			}
 			v.Attributes = append(v.Attributes, r)
 		}

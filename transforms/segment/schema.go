@@ -64,6 +64,17 @@ func shapes(t reflect.Type) *jsonschema.Schema {
 				{Type: "object", Properties: phone, Required: []string{"phone"}, AdditionalProperties: jsonschema.FalseSchema},
 			},
 		}
+	case reflect.TypeFor[attribute.Fields]():
+		how := &jsonschema.Schema{Type: "string", Enum: []any{"last", "first", "sum", "min", "max", "distinct"}}
+		both := jsonschema.NewProperties()
+		both.Set("aggregate", how)
+		both.Set("value", &jsonschema.Schema{Type: "string"})
+		return &jsonschema.Schema{
+			Type: "object", Description: "What a list tells of its items: name and aggregation. The field is properties.NAME, or what value says.",
+			AdditionalProperties: &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+				how, {Type: "object", Properties: both, Required: []string{"aggregate"}, AdditionalProperties: jsonschema.FalseSchema},
+			}},
+		}
 	case reflect.TypeFor[KeyMap]():
 		text := &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))}
 		return &jsonschema.Schema{

@@ -232,11 +232,25 @@ func (v *validator) checkAttributes() {
 			v.doc.ReportKey(path, "", "%q differs from %q only in case", name, other)
 		}
 		first[strings.ToLower(name)] = name
-		if d.Event != "" && !slices.Contains(events, d.Event) {
-			v.doc.Report(path.Key("event"), strict.Suggest(d.Event, events), "there is no event definition %q", d.Event)
+		for _, ref := range [...]struct{ field, event string }{{"event", d.Event}, {"delete_item", d.DeleteItem}, {"clear", d.Clear}} {
+			if ref.event != "" && !slices.Contains(events, ref.event) {
+				v.doc.Report(path.Key(ref.field), strict.Suggest(ref.event, events), "there is no event definition %q", ref.event)
+			}
+		}
+		if zone := d.ZoneAttribute(); zone != "" {
+			switch other, known := v.file.Attributes[zone]; {
+			case !known:
+				v.doc.Report(path.Key("zone"), strict.Suggest(zone, names), "%q is neither a time zone nor an attribute", zone)
+			case other.Zone != "":
+				v.doc.Report(path.Key("zone"), "", "attribute %q has a zone itself", zone)
+			}
 		}
 		for _, e := range d.Validate() {
-			switch at := path.Key(e.Field); {
+			at := path
+			for field := range strings.SplitSeq(e.Field, ".") {
+				at = at.Key(field)
+			}
+			switch {
 			case e.Field == "name" || !v.doc.Has(at):
 				v.doc.ReportKey(path, e.Hint, "%s", e.Message)
 			case !v.doc.Failed(at):

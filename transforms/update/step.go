@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
 )
@@ -20,7 +20,7 @@ type Outcome struct {
 	Need       Need // what the working set lacks; when it is not empty nothing was changed
 	Duplicate  bool // a sender's retry of an event that was counted; nothing was changed
 	Changes    []IdentityChange
-	Violations []attribute.Violation // values that attributes could not take
+	Violations []accumulator.Violation // values that attributes could not take
 }
 
 // ChangeKind says how an event changed who belongs together.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
@@ -95,7 +95,7 @@ func TestStepReportsViolations(t *testing.T) {
 	r := record(0, "e1", "cookie:a")
 	r.Value = []byte(strings.Replace(string(r.Value), `"n":1`, `"n":"x"`, 1))
 	out := stepped(t, config, update.NewDocuments(), config.Prepare(r), update.Epoch{})
-	if len(out.Violations) != 1 || out.Violations[0].Attribute != "total" || out.Violations[0].Reason != attribute.WrongType {
+	if len(out.Violations) != 1 || out.Violations[0].Attribute != "total" || out.Violations[0].Reason != accumulator.WrongType {
 		t.Errorf("violations: %+v", out.Violations)
 	}
 }

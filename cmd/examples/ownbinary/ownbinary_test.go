@@ -22,7 +22,7 @@ import (
 	"github.com/braidhq/braid/cmd"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/pipelines/direct"
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/attribute/attributetest"
 	"github.com/braidhq/braid/transforms/event"
 )
@@ -66,7 +66,7 @@ func Example_transform() {
 
 // A kind of attribute needs no more than this to be safe against any order, split and repetition of events.
 func TestWeekdaysKeepTheLaws(t *testing.T) {
-	attributetest.Laws(t, weekdays, attribute.Spec{}, attributetest.Observations(rapid.Just(attribute.Value{})))
+	attributetest.Laws(t, weekdays, accumulator.Spec{}, attributetest.Observations(rapid.Just(accumulator.Value{})))
 }
 
 // The whole binary: raw topic and HTTP in, profiles out.

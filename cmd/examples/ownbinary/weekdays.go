@@ -5,11 +5,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 )
 
 // weekdays is a kind of attribute: the days of the week on which something happened, "Mon Thu", in UTC.
-var weekdays = attribute.Kind{Name: "weekdays", Version: 1, Accumulator: days{}}
+var weekdays = accumulator.Kind{Name: "weekdays", Version: 1, Accumulator: days{}}
 
 // days accumulates into one byte, a bit for each day, Sunday first. Adding and merging are a logical or, so neither the order of the
 // events nor how they are split matters; attributetest.Laws checks it.
@@ -17,20 +17,20 @@ type days struct{}
 
 const allDays = 1<<7 - 1
 
-// Add implements attribute.Accumulator.
-func (days) Add(dst, state []byte, _ attribute.Spec, o attribute.Observation) ([]byte, error) {
+// Add implements accumulator.Accumulator.
+func (days) Add(dst, state []byte, _ accumulator.Spec, o accumulator.Observation) ([]byte, error) {
 	seen, err := read(state)
 	if err != nil {
 		return dst, err
 	}
 	day := byte(1) << time.UnixMilli(o.Order.Time).UTC().Weekday()
 	if seen&day != 0 {
-		return dst, attribute.ErrUnchanged
+		return dst, accumulator.ErrUnchanged
 	}
 	return append(dst, seen|day), nil
 }
 
-// Merge implements attribute.Accumulator.
+// Merge implements accumulator.Accumulator.
 func (days) Merge(dst, a, b []byte) ([]byte, error) {
 	x, err := read(a)
 	if err != nil {
@@ -43,11 +43,11 @@ func (days) Merge(dst, a, b []byte) ([]byte, error) {
 	return append(dst, x|y), nil
 }
 
-// Result implements attribute.Accumulator. Nobody was ever seen: null.
-func (days) Result(state []byte, _ attribute.Spec, _ int64) (attribute.Result, error) {
+// Result implements accumulator.Accumulator. Nobody was ever seen: null.
+func (days) Result(state []byte, _ accumulator.Spec, _ int64) (accumulator.Result, error) {
 	seen, err := read(state)
 	if err != nil || seen == 0 {
-		return attribute.Result{}, err
+		return accumulator.Result{}, err
 	}
 	names := make([]string, 0, bits.OnesCount8(seen))
 	for day := range time.Saturday + 1 {
@@ -55,13 +55,13 @@ func (days) Result(state []byte, _ attribute.Spec, _ int64) (attribute.Result, e
 			names = append(names, day.String()[:3])
 		}
 	}
-	return attribute.Result{Value: attribute.TextValue(strings.Join(names, " "))}, nil
+	return accumulator.Result{Value: accumulator.TextValue(strings.Join(names, " "))}, nil
 }
 
-// Check implements attribute.Accumulator.
+// Check implements accumulator.Accumulator.
 func (days) Check(state []byte) error {
 	if seen, err := read(state); err != nil || seen == 0 {
-		return attribute.ErrDamaged
+		return accumulator.ErrDamaged
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func read(state []byte) (byte, error) {
 	case len(state) == 0:
 		return 0, nil
 	case len(state) > 1 || state[0] > allDays:
-		return 0, attribute.ErrDamaged
+		return 0, accumulator.ErrDamaged
 	}
 	return state[0], nil
 }

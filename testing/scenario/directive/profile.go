@@ -9,7 +9,7 @@ import (
 
 	"github.com/braidhq/braid/testing/scenario"
 	"github.com/braidhq/braid/testing/scenario/script"
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
 )
@@ -130,7 +130,7 @@ func (v *view) contributes(w *scenario.World, name string) bool {
 	})
 }
 
-func value(r attribute.Result) string {
+func value(r accumulator.Result) string {
 	text := r.Value.String()
 	if r.Overflow {
 		text += " (overflow)"

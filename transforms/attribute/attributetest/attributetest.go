@@ -8,20 +8,20 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
 	"pgregory.net/rapid"
 )
 
 // Observations returns a generator of observations of the given values whose orders often collide: equal times, equal sequence
 // numbers, even equal IDs. Times lie within two days from 2010-12-01 on, many of them close together.
-func Observations(values *rapid.Generator[attribute.Value]) *rapid.Generator[attribute.Observation] {
+func Observations(values *rapid.Generator[accumulator.Value]) *rapid.Generator[accumulator.Observation] {
 	const day = 24 * 60 * 60 * 1000
 	times := rapid.OneOf(rapid.Int64Range(0, 2*day), rapid.Int64Range(0, 100), rapid.Int64Range(0, 60*60*1000))
 	ids := rapid.OneOf(rapid.SampledFrom([]string{"a", "b", "", "018f2b7a-41b5-7c3e-9d10-0a1b2c3d4e5f"}), rapid.StringMatching(`[a-f0-9]{1,8}`),
 		rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`))
-	return rapid.Custom(func(t *rapid.T) attribute.Observation {
-		return attribute.Observation{
+	return rapid.Custom(func(t *rapid.T) accumulator.Observation {
+		return accumulator.Observation{
 			Order: event.Order{
 				Time: 1291161600000 + times.Draw(t, "time"),
 				Seq:  rapid.Uint64Range(0, 2).Draw(t, "seq"),
@@ -35,7 +35,7 @@ func Observations(values *rapid.Generator[attribute.Value]) *rapid.Generator[att
 // Laws checks with random observations that the kind's accumulator is a commutative monoid with one form per multiset: any order of
 // adding, any split, any tree of merges gives the same bytes, which Check accepts and Result reads; that inputs stay unchanged;
 // and that damaged bytes do not make it panic. Observations that the accumulator refuses are left out.
-func Laws(t *testing.T, kind attribute.Kind, spec attribute.Spec, observations *rapid.Generator[attribute.Observation]) {
+func Laws(t *testing.T, kind accumulator.Kind, spec accumulator.Spec, observations *rapid.Generator[accumulator.Observation]) {
 	t.Helper()
 	l := laws{kind.Accumulator, spec}
 	rapid.Check(t, func(t *rapid.T) {
@@ -75,16 +75,16 @@ func Laws(t *testing.T, kind attribute.Kind, spec attribute.Spec, observations *
 }
 
 type laws struct {
-	acc  attribute.Accumulator
-	spec attribute.Spec
+	acc  accumulator.Accumulator
+	spec accumulator.Spec
 }
 
 // prefix stands for what is already in the buffer that an accumulator appends to.
 var prefix = []byte("before")
 
 // accepted returns the observations that are not refused, which must not depend on the state.
-func (l laws) accepted(t *rapid.T, all []attribute.Observation) (kept []attribute.Observation) {
-	var refused *attribute.Violation
+func (l laws) accepted(t *rapid.T, all []accumulator.Observation) (kept []accumulator.Observation) {
+	var refused *accumulator.Violation
 	for _, o := range all {
 		if _, err := l.acc.Add(nil, nil, l.spec, o); !errors.As(err, &refused) {
 			kept = append(kept, o)
@@ -93,20 +93,20 @@ func (l laws) accepted(t *rapid.T, all []attribute.Observation) (kept []attribut
 	return kept
 }
 
-func (l laws) fold(t *rapid.T, all []attribute.Observation) (state []byte) {
+func (l laws) fold(t *rapid.T, all []accumulator.Observation) (state []byte) {
 	for _, o := range all {
 		state = l.add(t, state, o)
 	}
 	return state
 }
 
-func (l laws) add(t *rapid.T, state []byte, o attribute.Observation) []byte {
+func (l laws) add(t *rapid.T, state []byte, o accumulator.Observation) []byte {
 	before := slices.Clone(state)
 	out, err := l.acc.Add(slices.Clone(prefix), state, l.spec, o)
 	if !bytes.Equal(before, state) {
 		t.Fatalf("Add changed the state it was given from % x to % x", before, state)
 	}
-	if errors.Is(err, attribute.ErrUnchanged) && len(state) > 0 {
+	if errors.Is(err, accumulator.ErrUnchanged) && len(state) > 0 {
 		return state
 	}
 	return l.appended(t, "Add", out, err)
@@ -154,7 +154,7 @@ func (l laws) result(t *rapid.T, state []byte) {
 }
 
 // damaged feeds changed bytes to every method: errors are fine, panics are not, and what Check accepts must be readable.
-func (l laws) damaged(t *rapid.T, state []byte, o attribute.Observation) {
+func (l laws) damaged(t *rapid.T, state []byte, o accumulator.Observation) {
 	bad := slices.Clone(state)
 	for range rapid.IntRange(1, 3).Draw(t, "changes") {
 		bad[rapid.IntRange(0, len(bad)-1).Draw(t, "at")] ^= rapid.Byte().Draw(t, "flip")
@@ -164,7 +164,7 @@ func (l laws) damaged(t *rapid.T, state []byte, o attribute.Observation) {
 	_, _ = l.acc.Merge(nil, bad, state)
 	_, _ = l.acc.Merge(nil, state, bad)
 	_, resultErr := l.acc.Result(bad, l.spec, 1291161600000)
-	if err := l.acc.Check(bad); err != nil && !errors.Is(err, attribute.ErrDamaged) {
+	if err := l.acc.Check(bad); err != nil && !errors.Is(err, accumulator.ErrDamaged) {
 		t.Fatalf("Check of % x: %v does not wrap ErrDamaged", bad, err)
 	} else if err == nil && resultErr != nil {
 		t.Fatalf("Check accepts % x, Result does not: %v", bad, resultErr)

@@ -73,3 +73,30 @@ func SumFromBinary(b []byte) (Sum, error) {
 	}
 	return s, nil
 }
+
+// Quotient returns the total divided by a number that is not zero, rounded half away from zero; false when it does not fit.
+func (s Sum) Quotient(n uint64) (Decimal, bool) {
+	negative := int64(s.hi) < 0
+	if negative {
+		s = s.negated()
+	}
+	var q Sum
+	var rest uint64
+	q.hi, rest = s.hi/n, s.hi%n
+	q.mid, rest = bits.Div64(rest, s.mid, n)
+	q.lo, rest = bits.Div64(rest, s.lo, n)
+	if rest >= n-rest {
+		q = q.Merge(Sum{lo: 1})
+	}
+	if negative {
+		q = q.negated()
+	}
+	return q.Decimal()
+}
+
+func (s Sum) negated() Sum {
+	lo, borrow := bits.Sub64(0, s.lo, 0)
+	mid, borrow := bits.Sub64(0, s.mid, borrow)
+	hi, _ := bits.Sub64(0, s.hi, borrow)
+	return Sum{hi, mid, lo}
+}

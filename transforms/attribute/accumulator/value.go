@@ -1,4 +1,4 @@
-package attribute
+package accumulator
 
 import (
 	"cmp"
@@ -21,9 +21,10 @@ const (
 	Decimal             // an exact number: what was read from events, and what sums answer
 	Time                // a moment in milliseconds
 	Text                // a text in UTF-8
+	List                // values and objects in canonical JSON: what lists and tops answer, never what they observe
 )
 
-var typeNames = [...]string{"null", "bool", "integer", "decimal", "time", "text"}
+var typeNames = [...]string{"null", "bool", "integer", "decimal", "time", "text", "list"}
 
 // String returns the name of the type in lower case.
 func (t Type) String() string {
@@ -69,6 +70,12 @@ func TextValue(s string) Value {
 	}
 	return Value{typ: Text, text: s}
 }
+
+// listValue returns a list, given as canonical JSON.
+func listValue(json []byte) Value { return Value{typ: List, text: string(json)} }
+
+// JSON returns the list that v is, as canonical JSON.
+func (v Value) JSON() (json string, ok bool) { return v.text, v.typ == List }
 
 // TimeValue returns a moment given in epoch milliseconds, moved into the years 1 to 9999.
 func TimeValue(ms int64) Value { return Value{typ: Time, n: min(max(ms, minTime), maxTime)} }
@@ -129,7 +136,7 @@ func (v Value) Compare(w Value) int {
 	switch v.typ {
 	case Decimal:
 		return v.dec.Compare(w.dec)
-	case Text:
+	case Text, List:
 		return strings.Compare(v.text, w.text)
 	}
 	return cmp.Compare(v.n, w.n)
@@ -159,6 +166,8 @@ func (v Value) AppendJSON(dst []byte) []byte {
 		return append(dst, '"')
 	case Text:
 		return appendJSONText(dst, v.text)
+	case List:
+		return append(dst, v.text...)
 	}
 	return append(dst, "null"...)
 }

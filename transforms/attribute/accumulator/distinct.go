@@ -1,4 +1,4 @@
-package attribute
+package accumulator
 
 import (
 	"encoding/binary"

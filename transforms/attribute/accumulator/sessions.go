@@ -1,9 +1,10 @@
-package attribute
+package accumulator
 
 import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"time"
 )
 
 // How many cells of sessions are kept.
@@ -53,15 +54,15 @@ func cellNumber(t, gap int64) int64 {
 }
 
 // head reads what comes before the cells; n is how many there are.
-func (x sessions) head(r *reader) (s sessionState, n int) {
-	gap := r.uvarint()
+func (x sessions) head(r *Reader) (s sessionState, n int) {
+	gap := r.Uvarint()
 	if gap < uint64(MinSession.Milliseconds()) || gap > uint64(MaxSession.Milliseconds()) {
-		r.fail()
+		r.Fail()
 	}
-	flagged := r.uvarint()
+	flagged := r.Uvarint()
 	s.gap, s.gone, n = int64(gap), flagged&1 == 1, int(min(flagged>>1, maxSessionCells+1))
 	if n == 0 || n > x.limit || s.gone && n < x.limit {
-		r.fail()
+		r.Fail()
 	}
 	return s, n
 }
@@ -69,21 +70,21 @@ func (x sessions) head(r *reader) (s sessionState, n int) {
 // farTime bounds moments, so that no arithmetic on them overflows.
 const farTime = 1 << 61
 
-func (s *sessionState) cell(r *reader, before *sessionCell) (c sessionCell) {
+func (s *sessionState) cell(r *Reader, before *sessionCell) (c sessionCell) {
 	if before == nil {
-		c.number = r.varint()
+		c.number = r.Varint()
 	} else {
-		c.number = before.number - 1 - int64(min(r.uvarint(), farTime))
+		c.number = before.number - 1 - int64(min(r.Uvarint(), farTime))
 	}
 	if r.bad || c.number < -farTime/s.gap || c.number > farTime/s.gap {
-		r.fail()
+		r.Fail()
 		return sessionCell{}
 	}
-	first, length := r.uvarint(), r.uvarint()
-	c.count = r.uvarint()
+	first, length := r.Uvarint(), r.Uvarint()
+	c.count = r.Uvarint()
 	gap := uint64(s.gap)
 	if first >= gap || length >= gap-first || c.count > math.MaxInt64 {
-		r.fail()
+		r.Fail()
 		return sessionCell{}
 	}
 	c.first = c.number*s.gap + int64(first)
@@ -92,7 +93,7 @@ func (s *sessionState) cell(r *reader, before *sessionCell) (c sessionCell) {
 }
 
 func (x sessions) read(state []byte, buf []sessionCell) (sessionState, error) {
-	r := reader{b: state}
+	r := Reader{b: state}
 	s, n := x.head(&r)
 	s.cells = buf
 	for i := 0; i < n && !r.bad; i++ {
@@ -102,7 +103,7 @@ func (x sessions) read(state []byte, buf []sessionCell) (sessionState, error) {
 		}
 		s.cells = append(s.cells, s.cell(&r, before))
 	}
-	return s, r.done()
+	return s, r.Done()
 }
 
 func (s *sessionState) appendHead(dst []byte, n int) []byte {
@@ -160,7 +161,7 @@ func (x sessions) Add(dst, state []byte, spec Spec, o Observation) ([]byte, erro
 		s := sessionState{gap: gap, cells: []sessionCell{c}}
 		return s.append(dst, x.limit), nil
 	}
-	r := reader{b: state}
+	r := Reader{b: state}
 	s, n := x.head(&r)
 	newest := s.cell(&r, nil)
 	if r.bad || s.gap != gap {
@@ -235,7 +236,7 @@ func (x sessions) Merge(dst, a, b []byte) ([]byte, error) {
 }
 
 // Result implements Accumulator.
-func (x sessions) Result(state []byte, _ Spec, now int64) (Result, error) {
+func (x sessions) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if len(state) == 0 {
 		return countResult(0), nil
 	}
@@ -247,12 +248,26 @@ func (x sessions) Result(state []byte, _ Spec, now int64) (Result, error) {
 	if x.current && now > s.cells[0].last+s.gap {
 		return countResult(0), nil
 	}
+	var from int64 = math.MinInt64
+	if spec.Window > 0 && !x.current {
+		from = now - spec.Window.Milliseconds() + 1
+		if spec.Days {
+			from = spec.since(now) * spec.Pane.Milliseconds()
+		}
+	}
+	if s.cells[0].last < from {
+		return countResult(0), nil
+	}
 	count, runs := s.cells[0].count, 1
 	for i := 1; i < len(s.cells); i++ {
 		if s.cells[i-1].first-s.cells[i].last > s.gap {
-			if runs++; x.current {
+			if x.current {
 				return countResult(count), nil
 			}
+			if s.cells[i].last < from {
+				return countResult(uint64(runs)), nil
+			}
+			runs++
 		}
 		count = addCapped(count, s.cells[i].count)
 	}
@@ -269,4 +284,44 @@ func (x sessions) Check(state []byte) error {
 	var buf sessionBuffer
 	_, err := x.read(state, buf[:0])
 	return err
+}
+
+// sessionSpan answers when the current session began, or how long it has lasted from its first to its last event, in whole units; null
+// or 0 when there is none. Its states are those of a counter with session.
+type sessionSpan struct {
+	sessions
+	start bool
+}
+
+// Result implements Accumulator.
+func (x sessionSpan) Result(state []byte, spec Spec, now int64) (Result, error) {
+	none := Result{}
+	if !x.start {
+		none = countResult(0)
+	}
+	if len(state) == 0 {
+		return none, nil
+	}
+	var buf sessionBuffer
+	s, err := x.read(state, buf[:0])
+	if err != nil {
+		return Result{}, err
+	}
+	last := s.cells[0].last
+	if now > last+s.gap {
+		return none, nil
+	}
+	i := 0
+	for i+1 < len(s.cells) && s.cells[i].first-s.cells[i+1].last <= s.gap {
+		i++
+	}
+	r := Result{Value: TimeValue(s.cells[i].first), Overflow: s.gone && i == len(s.cells)-1}
+	if !x.start {
+		unit := spec.Unit
+		if unit == 0 {
+			unit = time.Second
+		}
+		r.Value = IntegerValue((last - s.cells[i].first) / unit.Milliseconds())
+	}
+	return r, nil
 }

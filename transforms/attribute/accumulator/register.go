@@ -1,47 +1,31 @@
-package attribute
+package accumulator
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"strings"
+	"time"
 )
 
 // register keeps the value of the first event when sign is -1, of the last one when it is 1. Events that compare equal (one event
 // counted twice) with different values keep the lesser or greater value.
 //
-// Its state is the order of the event (time as varint, sequence as uvarint, event ID) and then the value as AppendValue writes it,
-// numbers always as decimals. An event ID begins with a zero byte and goes on with 16 bytes when it is a UUID in lower case;
-// else it begins with its length + 1 as an uvarint.
+// Its state is the order of the event and then the value as AppendValue writes it, numbers always as decimals.
 type register struct{ sign int }
 
-// entry is the decoded state. ID and value stay encoded, as they matter only when all before them is equal.
+// entry is the decoded state. The value stays encoded, as it matters only when all before it is equal.
 type entry struct {
-	time  int64
-	seq   uint64
-	id    []byte // raw text, or 16 bytes of a UUID
-	uuid  bool
+	orderKey
 	value []byte
 }
 
 func readEntry(state []byte) (entry, error) {
-	r := reader{b: state}
-	e := entry{time: r.varint(), seq: r.uvarint()}
-	if n := r.uvarint(); n == 0 {
-		e.uuid = true
-		e.id = r.bytes(16)
-	} else {
-		e.id = r.bytes(n - 1)
-		var packed [16]byte
-		if len(e.id) == 36 && packUUID(&packed, string(e.id)) {
-			r.fail() // there is a shorter form
-		}
-	}
+	r := Reader{b: state}
+	e := entry{orderKey: r.order()}
 	e.value = r.b
 	if t := r.skipValue(); t == Null || t == Integer {
-		r.fail()
+		r.Fail()
 	}
-	return e, r.done()
+	return e, r.Done()
 }
 
 func (e entry) decodeValue() (Value, error) {
@@ -49,78 +33,15 @@ func (e entry) decodeValue() (Value, error) {
 	return v, err
 }
 
-func (e entry) append(dst []byte) []byte {
-	dst = binary.AppendVarint(dst, e.time)
-	dst = binary.AppendUvarint(dst, e.seq)
-	if e.uuid {
-		dst = append(dst, 0)
-	} else {
-		dst = binary.AppendUvarint(dst, uint64(len(e.id))+1)
-	}
-	return append(append(dst, e.id...), e.value...)
-}
+func (e entry) append(dst []byte) []byte { return append(e.orderKey.append(dst), e.value...) }
 
 func (e entry) compare(f entry) int {
-	if c := cmp.Compare(e.time, f.time); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(e.seq, f.seq); c != 0 {
-		return c
-	}
-	if e.uuid == f.uuid {
-		if c := bytes.Compare(e.id, f.id); c != 0 {
-			return c
-		}
-	} else if c := strings.Compare(e.idText(), f.idText()); c != 0 {
+	if c := e.orderKey.compare(f.orderKey); c != 0 {
 		return c
 	}
 	v, _ := e.decodeValue() // both have been checked
 	w, _ := f.decodeValue()
 	return v.Compare(w)
-}
-
-func (e entry) idText() string {
-	if !e.uuid {
-		return string(e.id)
-	}
-	const hex = "0123456789abcdef"
-	var b strings.Builder
-	for i, c := range e.id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			b.WriteByte('-')
-		}
-		b.WriteByte(hex[c>>4])
-		b.WriteByte(hex[c&15])
-	}
-	return b.String()
-}
-
-// packUUID reads a UUID in lower case, the only form that its 16 bytes give back.
-func packUUID(dst *[16]byte, s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	n := 0
-	for i := 0; i < 36; i++ {
-		c := s[i]
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if c != '-' {
-				return false
-			}
-			continue
-		}
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		default:
-			return false
-		}
-		dst[n/2] = dst[n/2]<<4 | c
-		n++
-	}
-	return true
 }
 
 // Add implements Accumulator.
@@ -135,12 +56,7 @@ func (x register) Add(dst, state []byte, _ Spec, o Observation) ([]byte, error) 
 	}
 	var buf [64]byte
 	var packed [16]byte
-	e := entry{time: o.Order.Time, seq: o.Order.Seq, value: AppendValue(buf[:0], v)}
-	if e.uuid = packUUID(&packed, o.Order.ID); e.uuid {
-		e.id = packed[:]
-	} else {
-		e.id = []byte(o.Order.ID)
-	}
+	e := entry{newOrderKey(&packed, o.Order), AppendValue(buf[:0], v)}
 	if len(state) > 0 {
 		old, err := readEntry(state)
 		if err != nil {
@@ -169,14 +85,17 @@ func (x register) Merge(dst, a, b []byte) ([]byte, error) {
 	return append(dst, a...), nil
 }
 
-// Result implements Accumulator.
-func (x register) Result(state []byte, _ Spec, _ int64) (Result, error) {
+// Result implements Accumulator. With a window, which only the last value has here, it holds for that long.
+func (x register) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if len(state) == 0 {
 		return Result{}, nil
 	}
 	e, err := readEntry(state)
 	if err != nil {
 		return Result{}, err
+	}
+	if x.sign > 0 && spec.Window > 0 && (now-e.time >= spec.Window.Milliseconds() || spec.Days && e.time < spec.since(now)*spec.Pane.Milliseconds()) {
+		return Result{}, nil
 	}
 	v, err := e.decodeValue()
 	return Result{Value: v}, err
@@ -192,9 +111,9 @@ func (x register) Check(state []byte) error {
 type moment struct{ sign int }
 
 func readTime(state []byte) (int64, error) {
-	r := reader{b: state}
-	t := r.varint()
-	return t, r.done()
+	r := Reader{b: state}
+	t := r.Varint()
+	return t, r.Done()
 }
 
 // Add implements Accumulator.
@@ -240,4 +159,23 @@ func (x moment) Result(state []byte, _ Spec, _ int64) (Result, error) {
 func (x moment) Check(state []byte) error {
 	_, err := readTime(state)
 	return err
+}
+
+// since answers how long ago the first or last event was, in whole units; null before it. It never answers less than 0.
+type since struct{ moment }
+
+// Result implements Accumulator.
+func (x since) Result(state []byte, spec Spec, now int64) (Result, error) {
+	if len(state) == 0 {
+		return Result{}, nil
+	}
+	t, err := readTime(state)
+	if err != nil {
+		return Result{}, err
+	}
+	unit := spec.Unit
+	if unit == 0 {
+		unit = 24 * time.Hour
+	}
+	return Result{Value: IntegerValue(max(now-t, 0) / unit.Milliseconds())}, nil
 }

@@ -1,4 +1,4 @@
-package attribute
+package accumulator
 
 import (
 	"encoding/binary"
@@ -27,9 +27,9 @@ func increment(v Value) (uint64, error) {
 func addCapped(a, b uint64) uint64 { return min(a+b, math.MaxInt64) }
 
 func readCount(state []byte) (uint64, error) {
-	r := reader{b: state}
-	n := r.uvarint()
-	if err := r.done(); err != nil || n > math.MaxInt64 {
+	r := Reader{b: state}
+	n := r.Uvarint()
+	if err := r.Done(); err != nil || n > math.MaxInt64 {
 		return 0, ErrDamaged
 	}
 	return n, nil
@@ -209,5 +209,69 @@ func (x extreme) Result(state []byte, _ Spec, _ int64) (Result, error) {
 // Check implements Accumulator.
 func (x extreme) Check(state []byte) error {
 	_, err := readDecimal(state)
+	return err
+}
+
+// average is the mean of numbers. Its state is their count as an uvarint and then their decimal.Sum; the answer is rounded to the last
+// digit a decimal.Decimal has, half away from zero.
+type average struct{}
+
+func readAverage(state []byte) (n uint64, s decimal.Sum, err error) {
+	r := Reader{b: state}
+	if n = r.Uvarint(); r.bad || n == 0 || n > math.MaxInt64 {
+		return 0, s, ErrDamaged
+	}
+	s, err = readSum(r.b)
+	return n, s, err
+}
+
+// Add implements Accumulator.
+func (average) Add(dst, state []byte, _ Spec, o Observation) ([]byte, error) {
+	d, err := number(o.Value)
+	if err != nil {
+		return dst, err
+	}
+	var n uint64
+	var s decimal.Sum
+	if len(state) > 0 {
+		if n, s, err = readAverage(state); err != nil {
+			return dst, err
+		}
+	}
+	return s.Add(d).AppendBinary(binary.AppendUvarint(dst, addCapped(n, 1))), nil
+}
+
+// Merge implements Accumulator.
+func (average) Merge(dst, a, b []byte) ([]byte, error) {
+	n, s, err := readAverage(a)
+	if err != nil {
+		return dst, err
+	}
+	m, t, err := readAverage(b)
+	if err != nil {
+		return dst, err
+	}
+	return s.Merge(t).AppendBinary(binary.AppendUvarint(dst, addCapped(n, m))), nil
+}
+
+// Result implements Accumulator.
+func (average) Result(state []byte, _ Spec, _ int64) (Result, error) {
+	if len(state) == 0 {
+		return Result{}, nil
+	}
+	n, s, err := readAverage(state)
+	if err != nil {
+		return Result{}, err
+	}
+	d, ok := s.Quotient(n)
+	if !ok {
+		return Result{Overflow: true}, nil
+	}
+	return Result{Value: DecimalValue(d)}, nil
+}
+
+// Check implements Accumulator.
+func (average) Check(state []byte) error {
+	_, _, err := readAverage(state)
 	return err
 }
