@@ -13,9 +13,14 @@ import (
 
 var block = regexp.MustCompile("(?ms)^```(yaml|scenario)\n(.*?)^```$")
 
-// Every script in README.md runs on the segment there.
+// Every script on these pages runs on the segment there.
 func TestReadme(t *testing.T) {
-	const file = "README.md"
+	for file, least := range map[string]int{"README.md": 5, "../../transforms/attribute/README.md": 1} {
+		t.Run(file, func(t *testing.T) { runPage(t, file, least) })
+	}
+}
+
+func runPage(t *testing.T, file string, least int) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +40,7 @@ func TestReadme(t *testing.T) {
 		padded := append([]byte(strings.Repeat("\n", before)), text...) // so that errors name the line of the page
 		run(t, file, padded, scenario.Source{Segment: func() (*segment.Segment, error) { return own, nil }})
 	}
-	if scripts < 5 {
+	if scripts < least {
 		t.Errorf("found %d scripts", scripts)
 	}
 }

@@ -1,16 +1,20 @@
 package attribute_test
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/event"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -35,11 +39,17 @@ func (h happening) event() *event.Event {
 }
 
 func (h happening) matched() []int {
+	matched := []int{0, 1}
 	if h.bought {
-		return []int{0, 2}
+		matched[1] = 2
 	}
-	return []int{0, 1}
+	if h.clears() {
+		matched = append(matched, 3)
+	}
+	return matched
 }
+
+func (h happening) clears() bool { return h.total == "7" && !h.bought }
 
 var referenceDefinitions = []attribute.Definition{
 	{Name: "events", Kind: "counter", Event: "any"},
@@ -55,10 +65,25 @@ var referenceDefinitions = []attribute.Definition{
 	{Name: "sessions", Kind: "sessions", Event: "any", Session: minutes(30)},
 	{Name: "first_purchase", Kind: "first_time", Event: "bought"},
 	{Name: "last_purchase", Kind: "last_time", Event: "bought"},
+	{Name: "views_in_an_hour", Kind: "counter", Event: "viewed", Window: minutes(60), Pane: minutes(15)},
+	{Name: "revenue_in_an_hour", Kind: "sum", Event: "bought", Value: "properties.nested.total", Window: minutes(60), Pane: minutes(15)},
+	{Name: "labels_in_an_hour", Kind: "distinct", Event: "any", Value: "properties.label", Window: minutes(60)},
+	{Name: "label_in_an_hour", Kind: "last", Event: "any", Value: "properties.label", Window: minutes(60)},
+	{Name: "views_today", Kind: "counter", Event: "viewed", Window: minutes(24 * 60), Zone: "Asia/Kathmandu"},
+	{Name: "average_total", Kind: "average", Event: "bought", Value: "properties.nested.total"},
+	{Name: "labels_most", Kind: "top", Event: "any", Value: "properties.label", MaxItems: 2},
+	{Name: "label_most", Kind: "most_frequent", Event: "any", Value: "properties.label"},
+	{Name: "minutes_since_purchase", Kind: "since_last", Event: "bought", Unit: "minute"},
+	{Name: "session_start", Kind: "session_start", Event: "any", Session: minutes(30)},
+	{Name: "session_seconds", Kind: "session_duration", Event: "any", Session: minutes(30)},
+	{Name: "sessions_in_an_hour", Kind: "sessions", Event: "any", Session: minutes(30), Window: minutes(60)},
+	{Name: "cart", Kind: "list", Event: "viewed", ID: "properties.label", DeleteItem: "bought", Clear: "cleared",
+		Fields: attribute.Fields{{Name: "total", Aggregate: "sum", Value: "properties.nested.total"}}},
+	{Name: "seen", Kind: "list", Event: "any", ID: "properties.label", MaxItems: 2, Window: minutes(90)},
 }
 
 var referenceEvents = map[string]attribute.EventRef{
-	"any": {Index: 0, Meaning: "all"}, "viewed": {Index: 1, Meaning: "not bought"}, "bought": {Index: 2, Meaning: "bought"},
+	"any": {Index: 0, Meaning: "all"}, "viewed": {Index: 1, Meaning: "not bought"}, "bought": {Index: 2, Meaning: "bought"}, "cleared": {Index: 3, Meaning: "cleared"},
 }
 
 func minutes(n int64) attribute.Duration { return attribute.Duration(n * 60_000_000_000) }
@@ -114,8 +139,166 @@ func reference(all []happening, now int64) map[string]string {
 		out["cheapest"], out["dearest"] = exact(totals[0]), exact(totals[len(totals)-1])
 	}
 	out["events"], out["views"], out["points"], out["views_this_session"] = fmt.Sprint(len(all)), fmt.Sprint(3*views), fmt.Sprint(points), fmt.Sprint(sessionViews)
+	windows(out, all, now)
+	lists(out, all, now)
 	out["revenue"], out["labels"], out["sessions"] = exact(revenue), fmt.Sprint(len(labels)), fmt.Sprint(sessions)
 	return out
+}
+
+// windows computes what has a window or is about sessions, from sorted events.
+func windows(out map[string]string, all []happening, now int64) {
+	const minute = 60_000
+	floor := func(t, unit int64) int64 { return t / unit } // all times are positive
+	within := func(t, pane, panes int64) bool { return floor(t, pane*minute) > floor(now, pane*minute)-panes }
+	views, today, hourSessions, lastEvent := 0, 0, 0, int64(-1<<60)
+	revenue, total, totals := new(big.Rat), new(big.Rat), int64(0)
+	labels, counts := map[string]bool{}, map[string]int{}
+	out["label_in_an_hour"], out["label_most"], out["minutes_since_purchase"], out["average_total"] = "null", "null", "null", "null"
+	zone, err := time.LoadLocation("Asia/Kathmandu")
+	if err != nil {
+		panic(err)
+	}
+	day := func(t int64) string { return time.UnixMilli(t).In(zone).Format(time.DateOnly) }
+	first := int64(-1 << 60) // of the session under way
+	counted := false         // whether that counts within the hour
+	for _, h := range all {
+		t := h.order.Time
+		if t-lastEvent > 30*minute {
+			first, counted = t, false
+		}
+		if lastEvent = t; t > now-60*minute && !counted {
+			hourSessions, counted = hourSessions+1, true
+		}
+		if h.label != "" && h.label != "null" {
+			counts[h.label]++
+			if out["label_in_an_hour"] = "null"; now-t < 60*minute {
+				out["label_in_an_hour"] = h.label
+			}
+			if within(t, 1, 60) {
+				labels[h.label] = true
+			}
+		}
+		if !h.bought {
+			if within(t, 15, 4) {
+				views++
+			}
+			if day(t) >= day(now) {
+				today++
+			}
+			continue
+		}
+		out["minutes_since_purchase"] = fmt.Sprint(max(0, now-t) / minute)
+		if h.total == "" {
+			continue
+		}
+		r, _ := new(big.Rat).SetString(h.total)
+		if total.Add(total, r); within(t, 15, 4) {
+			revenue.Add(revenue, r)
+		}
+		totals++
+	}
+	if totals > 0 {
+		text := total.Quo(total, big.NewRat(totals, 1)).FloatString(9)
+		out["average_total"] = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+		if out["average_total"] == "-0" {
+			out["average_total"] = "0"
+		}
+	}
+	out["views_in_an_hour"], out["views_today"], out["revenue_in_an_hour"] = fmt.Sprint(views), fmt.Sprint(today), exact(revenue)
+	out["labels_in_an_hour"], out["sessions_in_an_hour"] = fmt.Sprint(len(labels)), fmt.Sprint(hourSessions)
+	out["session_start"], out["session_seconds"] = "null", "0"
+	if len(all) > 0 && now-lastEvent <= 30*minute {
+		out["session_start"], out["session_seconds"] = accumulator.TimeValue(first).String(), fmt.Sprint((lastEvent-first)/1000)
+	}
+	// true before numbers before texts, as values are ordered
+	ranked := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		order := []string{"true", "1", "2.5", `"1"`, `"a"`, `"b"`}
+		return cmp.Or(counts[b]-counts[a], slices.Index(order, a)-slices.Index(order, b))
+	})
+	var tops []string
+	for i, label := range ranked {
+		if i == 0 {
+			out["label_most"] = label
+		}
+		if i < 2 {
+			tops = append(tops, fmt.Sprintf(`{"value":%s,"count":%d}`, label, counts[label]))
+		}
+	}
+	out["labels_most"] = "[" + strings.Join(tops, ",") + "]"
+}
+
+// lists plays the events of lists in order.
+func lists(out map[string]string, all []happening, now int64) {
+	type item struct {
+		label string
+		total *big.Rat
+	}
+	var cart []item
+	type touch struct {
+		label       string
+		first, last event.Order
+	}
+	var seen []touch // least recently touched first
+	for _, h := range all {
+		if h.clears() { // of one order with what the event puts: it goes, too
+			cart = nil
+			if h.label == "" || h.label == "null" {
+				continue
+			}
+		}
+		if h.label == "" || h.label == "null" {
+			continue
+		}
+		if i := slices.IndexFunc(seen, func(t touch) bool { return t.label == h.label }); i >= 0 {
+			seen = slices.Delete(seen, i, i+1)
+		}
+		seen = append(seen, touch{h.label, event.Order{}, h.order})
+		i := slices.IndexFunc(cart, func(i item) bool { return i.label == h.label })
+		if h.bought {
+			if i >= 0 {
+				cart = slices.Delete(cart, i, i+1)
+			}
+			continue
+		}
+		if h.clears() {
+			continue
+		}
+		if i < 0 {
+			i, cart = len(cart), append(cart, item{h.label, new(big.Rat)})
+		}
+		if h.total != "" {
+			r, _ := new(big.Rat).SetString(h.total)
+			cart[i].total.Add(cart[i].total, r)
+		}
+	}
+	var items []string
+	for _, i := range cart {
+		items = append(items, fmt.Sprintf(`{"id":%s,"total":%s}`, i.label, exact(i.total)))
+	}
+	out["cart"] = "[" + strings.Join(items, ",") + "]"
+
+	overflow := ""
+	kept := seen[max(0, len(seen)-2):]
+	if len(seen) > 2 {
+		overflow = " overflow=true approximate=false"
+	}
+	var alive []touch
+	for _, k := range kept {
+		for _, h := range all { // what is older than the last touch of three items is forgotten, what is older than the window does not count
+			forgotten := len(seen) > 2 && h.order.Compare(seen[len(seen)-3].last) < 0
+			if h.label == k.label && h.order.Time > now-90*60_000 && !forgotten {
+				k.first = h.order
+				alive = append(alive, k)
+				break
+			}
+		}
+	}
+	slices.SortStableFunc(alive, func(a, b touch) int { return a.first.Compare(b.first) })
+	items = nil
+	for _, a := range alive {
+		items = append(items, fmt.Sprintf(`{"id":%s}`, a.label))
+	}
+	out["seen"] = "[" + strings.Join(items, ",") + "]" + overflow
 }
 
 func exact(r *big.Rat) string {
@@ -176,6 +359,9 @@ func TestReference(t *testing.T) {
 			}
 		}
 		now := start + rapid.Int64Range(0, 16).Draw(t, "now")*15*60*1000
+		for _, h := range all { // order times are bounded
+			now = max(now, h.order.Time-accumulator.Ahead.Milliseconds())
+		}
 		cells := make([]attribute.States, 3)
 		var whole attribute.States
 		for _, h := range rapid.Permutation(all).Draw(t, "arrival") {
@@ -189,17 +375,17 @@ func TestReference(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if diff := cmp.Diff(whole, merged); diff != "" {
+		if diff := gocmp.Diff(whole, merged); diff != "" {
 			t.Fatalf("merged states differ from those of one cell:\n%s", diff)
 		}
 		if err := merged.Check(); err != nil {
 			t.Fatal(err)
 		}
 		decoded, err := attribute.DecodeStates(merged.Append(nil))
-		if err != nil || !cmp.Equal(decoded, merged) {
+		if err != nil || !gocmp.Equal(decoded, merged) {
 			t.Fatalf("DecodeStates: %v %v", decoded, err)
 		}
-		if diff := cmp.Diff(reference(all, now), answers(t, set, now, merged)); diff != "" {
+		if diff := gocmp.Diff(reference(all, now), answers(t, set, now, merged)); diff != "" {
 			t.Fatalf("results (-reference +got):\n%s", diff)
 		}
 	})

@@ -25,6 +25,8 @@ const (
 type Kind struct {
 	// Name is what definitions say; lower case letters, digits and _; at most 64.
 	Name string
+	// About says in a few words what an attribute of the kind answers, and what before the first event.
+	About string
 	// Version of the encoding, from 1 on; it is kept with each state. The laws hold among states of one version.
 	Version uint8
 	// Value says whether definitions have a value, by default they have none. Events in which it is absent or null are left out.
@@ -153,25 +155,82 @@ func customKind(name string) (*Kind, bool) {
 
 // builtin lists the kinds that definitions can name. Tags are forever.
 var builtin = []*Kind{
-	{Name: "counter", tag: 1, Version: 1, Value: Optional, Constant: true, Session: Optional, Window: Optional, Accumulator: counter{}, session: sessionCounter},
-	{Name: "sum", tag: 2, Version: 1, Value: Required, Window: Optional, Accumulator: sum{}},
-	{Name: "min", tag: 3, Version: 1, Value: Required, Window: Optional, Accumulator: extreme{-1}},
-	{Name: "max", tag: 4, Version: 1, Value: Required, Window: Optional, Accumulator: extreme{+1}},
-	{Name: "first", tag: 5, Version: 1, Value: Required, Window: Optional, Accumulator: register{-1}},
-	{Name: "last", tag: 6, Version: 1, Value: Required, Window: Optional, Accumulator: register{+1}, ownWindow: true},
-	{Name: "single", tag: 6, Version: 1, Value: Required, Window: Optional, Accumulator: register{+1}, meaning: "last", ownWindow: true},
-	{Name: "distinct", tag: 7, Version: 1, Value: Required, Window: Optional, Accumulator: distinct{}},
-	{Name: "sessions", tag: 8, Version: 1, Session: Required, Window: Optional, Accumulator: sessions{limit: maxSessionCells}, ownWindow: true},
-	{Name: "first_time", tag: 10, Version: 1, Accumulator: moment{-1}},
-	{Name: "last_time", tag: 11, Version: 1, Accumulator: moment{+1}},
-	{Name: "since_first", tag: 10, Version: 1, Unit: Optional, Accumulator: since{moment{-1}}, meaning: "first_time"},
-	{Name: "since_last", tag: 11, Version: 1, Unit: Optional, Accumulator: since{moment{+1}}, meaning: "last_time"},
-	{Name: "session_start", tag: 9, Version: 1, Session: Required, Constant: true, Accumulator: sessionSpan{sessionCounter.Accumulator.(sessions), true}, meaning: "counter"},
-	{Name: "session_duration", tag: 9, Version: 1, Session: Required, Constant: true, Unit: Optional, Accumulator: sessionSpan{sessionCounter.Accumulator.(sessions), false}, meaning: "counter"},
-	{Name: "average", tag: 12, Version: 1, Value: Required, Window: Optional, Accumulator: average{}},
-	{Name: "top", tag: 13, Version: 1, Value: Required, Window: Optional, Items: true, Accumulator: top{}},
-	{Name: "most_frequent", tag: 13, Version: 1, Value: Required, Window: Optional, Accumulator: mostFrequent{}, meaning: "top"},
-	{Name: "list", tag: 14, Version: 1, Window: Optional, Items: true, List: true, Accumulator: list{}, ownWindow: true},
+	{
+		Name: "counter", tag: 1, Version: 1, Value: Optional, Constant: true, Session: Optional, Window: Optional, Accumulator: counter{}, session: sessionCounter,
+		About: "number of events, or total of a whole number that each adds; 0 at first. With session: of the current session, 0 when it is over",
+	},
+	{
+		Name: "sum", tag: 2, Version: 1, Value: Required, Window: Optional, Accumulator: sum{},
+		About: "exact total of a field; 0 at first",
+	},
+	{
+		Name: "min", tag: 3, Version: 1, Value: Required, Window: Optional, Accumulator: extreme{-1},
+		About: "least number of a field",
+	},
+	{
+		Name: "max", tag: 4, Version: 1, Value: Required, Window: Optional, Accumulator: extreme{+1},
+		About: "greatest number of a field",
+	},
+	{
+		Name: "first", tag: 5, Version: 1, Value: Required, Window: Optional, Accumulator: register{-1},
+		About: "value of a field in the first event that has one",
+	},
+	{
+		Name: "last", tag: 6, Version: 1, Value: Required, Window: Optional, Accumulator: register{+1}, ownWindow: true,
+		About: "value of a field in the last event that has one",
+	},
+	{
+		Name: "single", tag: 6, Version: 1, Value: Required, Window: Optional, Accumulator: register{+1}, meaning: "last", ownWindow: true,
+		About: "another name for last",
+	},
+	{
+		Name: "distinct", tag: 7, Version: 1, Value: Required, Window: Optional, Accumulator: distinct{},
+		About: "number of different values of a field; exact up to 4,096, then an estimate (standard error 1.6 %), marked approximate",
+	},
+	{
+		Name: "sessions", tag: 8, Version: 1, Session: Required, Window: Optional, Accumulator: sessions{limit: maxSessionCells}, ownWindow: true,
+		About: "number of sessions: runs of events with pauses of at most session; exact up to 1,024 stretches as long as the pause, then marked overflow",
+	},
+	{
+		Name: "first_time", tag: 10, Version: 1, Accumulator: moment{-1},
+		About: "moment of the first event",
+	},
+	{
+		Name: "last_time", tag: 11, Version: 1, Accumulator: moment{+1},
+		About: "moment of the last event",
+	},
+	{
+		Name: "since_first", tag: 10, Version: 1, Unit: Optional, Accumulator: since{moment{-1}}, meaning: "first_time",
+		About: "how long ago the first event was, in whole units",
+	},
+	{
+		Name: "since_last", tag: 11, Version: 1, Unit: Optional, Accumulator: since{moment{+1}}, meaning: "last_time",
+		About: "how long ago the last event was, in whole units",
+	},
+	{
+		Name: "session_start", tag: 9, Version: 1, Session: Required, Constant: true, Accumulator: sessionSpan{sessionCounter.Accumulator.(sessions), true}, meaning: "counter",
+		About: "moment at which the current session began; null when it is over",
+	},
+	{
+		Name: "session_duration", tag: 9, Version: 1, Session: Required, Constant: true, Unit: Optional, Accumulator: sessionSpan{sessionCounter.Accumulator.(sessions), false}, meaning: "counter",
+		About: "time from the first to the last event of the current session, in whole units; 0 when it is over",
+	},
+	{
+		Name: "average", tag: 12, Version: 1, Value: Required, Window: Optional, Accumulator: average{},
+		About: "mean of a field, rounded to 9 digits after the point",
+	},
+	{
+		Name: "top", tag: 13, Version: 1, Value: Required, Window: Optional, Items: true, Accumulator: top{},
+		About: "values that a field had most often, with their counts; exact up to 256 different values, then of a sample of so many, marked overflow",
+	},
+	{
+		Name: "most_frequent", tag: 13, Version: 1, Value: Required, Window: Optional, Accumulator: mostFrequent{}, meaning: "top",
+		About: "value that a field had most often; exact up to 256 different values, then of a sample of so many, marked overflow",
+	},
+	{
+		Name: "list", tag: 14, Version: 1, Window: Optional, Items: true, List: true, Accumulator: list{}, ownWindow: true,
+		About: "items that events tell of, first come first; see below",
+	},
 }
 
 // sessionCounter is a counter whose definition has a session.
