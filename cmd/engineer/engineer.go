@@ -11,6 +11,6 @@ import (
 // Group lists the commands.
 func Group(p *command.Program) command.Group {
 	return command.Group{Name: "engineer", Title: "For engineers, who say what is computed:", Commands: []*cobra.Command{
-		validateCommand(p), testCommand(p),
+		validateCommand(p), testCommand(p), conditionCommand(),
 	}}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/filter/condition"
+	"github.com/braidhq/braid/transforms/strict"
 )
 
 // Definition names the events of one table that match an expression; without one, all of the table's events match.
@@ -14,7 +16,33 @@ type Definition struct {
 	// Table whose events are meant; required.
 	Table string `yaml:"table" json:"table" jsonschema:"required,description=Event table whose events are meant."`
 	// Where is a CEL expression over the event; default: every event of the table.
-	Where string `yaml:"where,omitempty" json:"where,omitempty" jsonschema:"description=CEL expression over properties\\, context\\, identifiers\\, time\\, received\\, table and event_id. Without it every event of the table matches."`
+	Where Where `yaml:"where,omitempty" json:"where,omitempty"`
+}
+
+// Where is a CEL expression. In YAML it may also be written as a structure, see condition.Condition.
+type Where string
+
+// UnmarshalStrict reads an expression or a structure.
+func (w *Where) UnmarshalStrict(v strict.Value) {
+	switch v.Kind() {
+	case strict.Text:
+		*w = Where(v.Text())
+	case strict.Map:
+		var c condition.Condition
+		if v.Decode(&c); v.Failed() {
+			return
+		}
+		expression, err := c.Expression()
+		var wrong *condition.Error
+		if errors.As(err, &wrong) {
+			v.Report(wrong.Hint, "%s", (&condition.Error{Path: wrong.Path, Message: wrong.Message}).Error())
+			return
+		}
+		*w = Where(expression)
+	case strict.Null:
+	default:
+		v.Report("for example {field: properties.type, equal: product}", "a CEL expression or a condition is needed, found %s", v.Kind())
+	}
 }
 
 // DefinitionError tells which definition cannot be compiled, and why.
@@ -48,7 +76,7 @@ func NewSet(definitions []Definition) (*Set, error) {
 		if d.Where == "" {
 			continue
 		}
-		p, err := Compile(d.Where)
+		p, err := Compile(string(d.Where))
 		if err != nil {
 			errs = append(errs, &DefinitionError{Index: i, Name: d.Name, Err: err})
 			continue

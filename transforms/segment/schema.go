@@ -9,6 +9,7 @@ import (
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/filter"
+	"github.com/braidhq/braid/transforms/filter/condition"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/strict"
 )
@@ -29,6 +30,12 @@ func Schema() ([]byte, error) {
 	if rule, ok := s.Definitions["KeyRule"]; ok {
 		name, _ := rule.Properties.Get("name")
 		name.Pattern = plainName.String()
+	}
+	conditions := r.Reflect(&condition.Condition{})
+	conditions.Version = ""
+	s.Definitions["Condition"] = &jsonschema.Schema{
+		Type: "object", Description: "One thing that must hold of an event: all, any or not of others, an operator about a field, something about the items of a list, or cel.",
+		Properties: conditions.Properties, AdditionalProperties: jsonschema.FalseSchema,
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -64,6 +71,13 @@ func shapes(t reflect.Type) *jsonschema.Schema {
 				{Type: "object", Properties: phone, Required: []string{"phone"}, AdditionalProperties: jsonschema.FalseSchema},
 			},
 		}
+	case reflect.TypeFor[filter.Where]():
+		return &jsonschema.Schema{
+			Description: "Which events of the table count: a CEL expression over properties, context, identifiers, time, received, table and event_id, or a structure. Without it every event of the table does.",
+			OneOf:       []*jsonschema.Schema{{Type: "string"}, {Ref: "#/$defs/Condition"}},
+		}
+	case reflect.TypeFor[condition.Literal]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
 	case reflect.TypeFor[attribute.Fields]():
 		how := &jsonschema.Schema{Type: "string", Enum: []any{"last", "first", "sum", "min", "max", "distinct"}}
 		both := jsonschema.NewProperties()

@@ -76,7 +76,7 @@ func (v *validator) compile() *Segment {
 	refs := map[string]attribute.EventRef{}
 	for i, name := range s.EventNames {
 		d := f.Events[name]
-		refs[name] = attribute.EventRef{Index: i, Meaning: d.Table + "\n" + strings.TrimSpace(d.Where)}
+		refs[name] = attribute.EventRef{Index: i, Meaning: d.Table + "\n" + strings.TrimSpace(string(d.Where))}
 	}
 	var attributes []attribute.Definition
 	for _, name := range slices.Sorted(maps.Keys(f.Attributes)) {

@@ -178,7 +178,7 @@ func (v *validator) checkEvents() {
 		d := v.file.Events[name]
 		d.Name = name
 		definitions = append(definitions, d)
-		characters += utf8.RuneCountInString(d.Where)
+		characters += utf8.RuneCountInString(string(d.Where))
 		switch {
 		case v.doc.Failed(path.Key("table")):
 		case d.Table == "":

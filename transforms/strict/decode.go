@@ -31,6 +31,9 @@ func (v Value) Path() Path { return v.n.path }
 // Decode decodes the value into a pointer by the usual rules.
 func (v Value) Decode(into any) { v.d.decodeInto(v.n, into) }
 
+// Failed reports whether an error was reported about the value or anything in it.
+func (v Value) Failed() bool { return v.d.Failed(v.n.path) }
+
 // Report adds an error about the value.
 func (v Value) Report(hint, format string, args ...any) {
 	v.d.report(v.n, v.n.path, hint, format, args...)

@@ -49,7 +49,7 @@ func Guarded(keys ...identity.KeyRule) (*update.Config, error) {
 	}
 	refs := map[string]attribute.EventRef{}
 	for i, d := range definitions {
-		refs[d.Name] = attribute.EventRef{Index: i, Meaning: d.Table + " " + d.Where}
+		refs[d.Name] = attribute.EventRef{Index: i, Meaning: d.Table + " " + string(d.Where)}
 	}
 	session := attribute.Duration(30 * 60 * 1e9)
 	attributes, err := attribute.NewSet([]attribute.Definition{
