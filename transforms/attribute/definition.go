@@ -67,7 +67,10 @@ func (d Definition) Validate() []*FieldError {
 	case slices.Contains(reserved, d.Name):
 		wrong("name", "choose another name", "%q is a word of the expression language", d.Name)
 	}
-	if d.Event == "" {
+	switch {
+	case d.derived() && d.Event != "":
+		wrong("event", "leave it out; value names other attributes", "kind %s takes no event", d.Kind)
+	case !d.derived() && d.Event == "":
 		wrong("event", "name one of events:", "the event definition is missing")
 	}
 	k, ok := accumulator.Find(d.Kind)
@@ -89,9 +92,17 @@ func (d Definition) Validate() []*FieldError {
 	}
 	switch {
 	case d.Value == "" && k.Value == accumulator.Required:
-		wrong("value", "name a field, for example properties.total", "kind %s needs a value", d.Kind)
+		hint := "name a field, for example properties.total"
+		if k.Derived {
+			hint = "an expression over other attributes, for example revenue / double(orders)"
+		}
+		wrong("value", hint, "kind %s needs a value", d.Kind)
 	case d.Value != "" && k.Value == accumulator.Refused:
 		wrong("value", "leave it out", "kind %s takes no value", d.Kind)
+	case k.Derived:
+		if len(d.Value) > MaxExpression {
+			wrong("value", "", "an expression has at most %d bytes", MaxExpression)
+		}
 	case d.Value != "":
 		if message, hint := d.Value.check(k); message != "" {
 			wrong("value", hint, "%s", message)

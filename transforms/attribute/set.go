@@ -34,8 +34,9 @@ func (l Limits) WithDefaults() Limits {
 
 // Set is a set of compiled definitions. It is never changed, so it may be used concurrently.
 type Set struct {
-	definitions []compiled // in the order of definition
-	byEvent     [][]feed   // per event index, ascending by path, each hash and act once
+	definitions []compiled   // in the order of definition
+	byEvent     [][]feed     // per event index, ascending by path, each hash and act once
+	derived     []derivation // each behind those that it uses
 	limits      Limits
 }
 
@@ -45,7 +46,7 @@ type feed struct {
 	act accumulator.Act
 }
 
-type compiled struct {
+type compiled struct { // of a derived attribute the definition only
 	Definition
 	meaning  string
 	hash     Hash
@@ -116,9 +117,13 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 		}
 		names[d.Name] = true
 		for _, e := range wrong {
-			errs = append(errs, fmt.Errorf("attribute %q: %w", d.Name, e))
+			errs = append(errs, &DefinitionError{Name: d.Name, Err: e})
 		}
 		if len(wrong) > 0 {
+			continue
+		}
+		if d.derived() {
+			s.definitions[i].Definition = d
 			continue
 		}
 		c := &s.definitions[i]
@@ -139,6 +144,11 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 		}
 	}
 	errs = append(errs, s.findZones()...)
+	var wrong []*DefinitionError
+	s.derived, wrong = derive(definitions)
+	for _, e := range wrong {
+		errs = append(errs, e)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -153,7 +163,7 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 // Hash returns the hash of the definition with the given name.
 func (s *Set) Hash(name string) (Hash, bool) {
 	for i := range s.definitions {
-		if s.definitions[i].Name == name {
+		if s.definitions[i].Name == name && s.definitions[i].kind != nil {
 			return s.definitions[i].hash, true
 		}
 	}
@@ -168,7 +178,7 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 	for _, zoned := range [...]bool{false, true} { // those in whose zone days are cut come first
 		for i := range s.definitions {
 			c := &s.definitions[i]
-			if c.zone >= 0 != zoned {
+			if c.kind == nil || c.zone >= 0 != zoned {
 				continue
 			}
 			spec := &c.spec
@@ -187,6 +197,10 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 			}
 			out[i].Name = c.Name
 		}
+	}
+	for _, d := range s.derived {
+		out[d.place] = d.answer(out)
+		out[d.place].Name = s.definitions[d.place].Name
 	}
 	return out, errors.Join(errs...)
 }

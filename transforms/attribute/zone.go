@@ -38,14 +38,14 @@ func (s *Set) findZones() (errs []error) {
 			continue
 		}
 		for j := range s.definitions {
-			if o := &s.definitions[j]; o.Name == c.Zone && o.Zone == "" && j != i {
+			if o := &s.definitions[j]; o.Name == c.Zone && o.Zone == "" && j != i && o.kind != nil {
 				c.zone = j
 			}
 		}
 		if c.zone < 0 {
-			errs = append(errs, fmt.Errorf("attribute %q: %w", c.Name, &FieldError{
+			errs = append(errs, &DefinitionError{Name: c.Name, Err: &FieldError{
 				Field: "zone", Message: fmt.Sprintf("there is no attribute %q that has no zone itself", c.Zone), Hint: "an IANA name such as Europe/Berlin, or an attribute that holds one",
-			}))
+			}})
 		}
 	}
 	return errs

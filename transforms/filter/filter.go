@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -31,9 +32,18 @@ const (
 	MaxLoops   = 3        // depth of exists, all, map and filter within each other
 )
 
+// common is what all expressions have in common.
+var common = []cel.EnvOption{
+	cel.CrossTypeNumericComparisons(true),
+	cel.DefaultUTCTimeZone(true),
+	cel.ParserRecursionLimit(MaxNesting),
+	cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
+		cel.ValidateComprehensionNestingLimit(MaxLoops)),
+}
+
 // environment is built at the first use: it takes milliseconds, and not every program needs it.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewEnv(
+	return cel.NewEnv(append(slices.Clone(common),
 		cel.Variable("properties", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("context", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("identifiers", cel.MapType(cel.StringType, cel.DynType)),
@@ -41,12 +51,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable("received", cel.TimestampType),
 		cel.Variable("table", cel.StringType),
 		cel.Variable("event_id", cel.StringType),
-		cel.CrossTypeNumericComparisons(true),
-		cel.DefaultUTCTimeZone(true),
-		cel.ParserRecursionLimit(MaxNesting),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
-			cel.ValidateComprehensionNestingLimit(MaxLoops)),
-	)
+	)...)
 })
 
 // Error is one mistake in an expression.
@@ -77,11 +82,24 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Program is a compiled expression, safe for concurrent use.
-type Program struct {
+// Program is a compiled filter, safe for concurrent use.
+type Program struct{ program }
+
+// program is a compiled expression.
+type program struct {
 	expr    string
 	program cel.Program
 	loops   bool
+}
+
+// eval evaluates, in bounds.
+func (p *program) eval(vars any) (ref.Val, error) {
+	if p.loops {
+		out, _, err := p.program.ContextEval(expired, vars)
+		return out, err
+	}
+	out, _, err := p.program.Eval(vars)
+	return out, err
 }
 
 // expired makes CEL stop a loop the first time it looks, which is after MaxSteps rounds. Its own counting of cost takes time that
@@ -98,13 +116,10 @@ func Compile(expr string) (*Program, error) {
 	if err != nil {
 		return nil, Errors{{Line: 1, Column: 1, Message: err.Error()}}
 	}
-	ast, issues := env.Compile(expr)
-	if issues != nil && issues.Err() != nil {
-		var errs Errors
-		for _, e := range issues.Errors() {
-			message, hint := explain(e.Message)
-			errs = append(errs, &Error{Line: max(e.Location.Line(), 1), Column: max(e.Location.Column(), 0) + 1, Message: message, Hint: hint})
-		}
+	ast, errs := compile(env, expr, func(string) string {
+		return "fields of an event are properties.x, context.x and identifiers.x; texts need quotes"
+	})
+	if errs != nil {
 		return nil, errs
 	}
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) {
@@ -114,21 +129,43 @@ func Compile(expr string) (*Program, error) {
 		}
 		return nil, Errors{err}
 	}
-	if errs := openPatterns(ast); errs != nil {
+	p, errs := newProgram(env, ast, expr)
+	if errs != nil {
 		return nil, errs
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(MaxSteps))
-	if err != nil {
-		return nil, Errors{{Line: 1, Column: 1, Message: err.Error()}}
+	return &Program{p}, nil
+}
+
+// compile checks an expression; unknown gives the hint for a name that is not declared.
+func compile(env *cel.Env, expr string, unknown func(name string) string) (*cel.Ast, Errors) {
+	ast, issues := env.Compile(expr)
+	if issues == nil || issues.Err() == nil {
+		return ast, nil
 	}
-	return &Program{expr: expr, program: program, loops: loops(ast)}, nil
+	var errs Errors
+	for _, e := range issues.Errors() {
+		message, hint := explain(e.Message, unknown)
+		errs = append(errs, &Error{Line: max(e.Location.Line(), 1), Column: max(e.Location.Column(), 0) + 1, Message: message, Hint: hint})
+	}
+	return nil, errs
+}
+
+func newProgram(env *cel.Env, ast *cel.Ast, expr string) (program, Errors) {
+	if errs := openPatterns(ast); errs != nil {
+		return program{}, errs
+	}
+	p, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(MaxSteps))
+	if err != nil {
+		return program{}, Errors{{Line: 1, Column: 1, Message: err.Error()}}
+	}
+	return program{expr: expr, program: p, loops: loops(ast)}, nil
 }
 
 // explain words CEL's commonest messages for people who do not know CEL.
-func explain(message string) (text, hint string) {
+func explain(message string, unknown func(name string) string) (text, hint string) {
 	if name, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
 		if name, _, ok = strings.Cut(name, "'"); ok {
-			return fmt.Sprintf("unknown name %q", name), "fields of an event are properties.x, context.x and identifiers.x; texts need quotes"
+			return fmt.Sprintf("unknown name %q", name), unknown(name)
 		}
 	}
 	if problem, ok := strings.CutPrefix(message, "Syntax error: "); ok {
@@ -171,13 +208,7 @@ var ErrMissing = errors.New("the event lacks a field of the expression")
 func (p *Program) Match(e *event.Event) (bool, error) {
 	a := activations.Get().(*activation)
 	a.reset(e)
-	var out ref.Val
-	var err error
-	if p.loops {
-		out, _, err = p.program.ContextEval(expired, a)
-	} else {
-		out, _, err = p.program.Eval(a)
-	}
+	out, err := p.eval(a)
 	a.reset(nil)
 	activations.Put(a)
 	if err != nil {
@@ -210,7 +241,7 @@ var missingType = sync.OnceValue(func() reflect.Type {
 	}
 	a := &activation{}
 	a.reset(&event.Event{Raw: []byte(`{"properties":{}}`)})
-	_, _, err = p.program.Eval(a)
+	_, err = p.eval(a)
 	var e *types.Err
 	if !errors.As(err, &e) {
 		return nil

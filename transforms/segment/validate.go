@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/strict"
 )
@@ -219,6 +220,7 @@ func (v *validator) checkAttributes() {
 	v.limit("attributes", len(names), "attributes", v.file.Limits.Attributes, "attributes")
 	events := slices.Sorted(maps.Keys(v.file.Events))
 	first := map[string]string{}
+	var all []attribute.Definition
 	for _, name := range names {
 		path := strict.Path("attributes").Key(name)
 		d := v.file.Attributes[name]
@@ -232,6 +234,7 @@ func (v *validator) checkAttributes() {
 			v.doc.ReportKey(path, "", "%q differs from %q only in case", name, other)
 		}
 		first[strings.ToLower(name)] = name
+		all = append(all, d)
 		for _, ref := range [...]struct{ field, event string }{{"event", d.Event}, {"delete_item", d.DeleteItem}, {"clear", d.Clear}} {
 			if ref.event != "" && !slices.Contains(events, ref.event) {
 				v.doc.Report(path.Key(ref.field), strict.Suggest(ref.event, events), "there is no event definition %q", ref.event)
@@ -257,5 +260,8 @@ func (v *validator) checkAttributes() {
 				v.doc.Report(at, e.Hint, "%s", e.Message)
 			}
 		}
+	}
+	for _, e := range attribute.CheckDerived(all) {
+		v.doc.ReportIn(strict.Path("attributes").Key(e.Name).Key(e.Err.Field), max(e.Line, 1), max(e.Column, 1), e.Err.Hint, "%s", e.Err.Message)
 	}
 }

@@ -76,7 +76,7 @@ func (i *listItem) cut(bound *orderKey) {
 // events do not count. Overflow says that items were left out, or events of an item may have been.
 func (list) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if len(state) == 0 {
-		return Result{Value: listValue([]byte("[]"))}, nil
+		return Result{Value: ListValue([]byte("[]"))}, nil
 	}
 	s, err := readList(state)
 	if err != nil {
@@ -115,7 +115,7 @@ func (list) Result(state []byte, spec Spec, now int64) (Result, error) {
 			return Result{}, err
 		}
 	}
-	r.Value = listValue(append(json, ']'))
+	r.Value = ListValue(append(json, ']'))
 	return r, nil
 }
 

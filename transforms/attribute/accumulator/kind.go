@@ -50,6 +50,9 @@ type Kind struct {
 	// List says that definitions describe items. Custom kinds have none.
 	List bool
 
+	// Derived says that the value is an expression over other attributes; there is no accumulator. Custom kinds are none.
+	Derived bool
+
 	tag       byte   // on the wire; custom kinds share tagCustom and are told apart by name
 	meaning   string // kinds of one meaning share their states; the name by default
 	session   *Kind  // what stands in when the definition has a session
@@ -98,7 +101,7 @@ func Register(k Kind) error {
 	if _, ok := Find(k.Name); ok {
 		return fmt.Errorf("attribute kind %q exists already", k.Name)
 	}
-	k.tag, k.Constant, k.Unit, k.Items, k.List, k.meaning, k.session, k.ownWindow = tagCustom, false, Refused, false, false, "", nil, false
+	k.tag, k.Constant, k.Unit, k.Items, k.List, k.Derived, k.meaning, k.session, k.ownWindow = tagCustom, false, Refused, false, false, false, "", nil, false
 	kinds := map[string]*Kind{}
 	if old := custom.kinds.Load(); old != nil {
 		kinds = maps.Clone(*old)
@@ -231,6 +234,10 @@ var builtin = []*Kind{
 		Name: "list", tag: 14, Version: 1, Window: Optional, Items: true, List: true, Accumulator: list{}, ownWindow: true,
 		About: "items that events tell of, first come first; see below",
 	},
+	{
+		Name: "derived", Value: Required, Derived: true,
+		About: "what an expression (CEL) over other attributes gives; null when it gives nothing, such as where null is added to a number",
+	},
 }
 
 // sessionCounter is a counter whose definition has a session.
@@ -242,6 +249,9 @@ const tagWindowed = 15
 // byTag finds the built-in kind of a state.
 var byTag = func() (kinds [16]*Kind) {
 	for _, k := range slices.Backward(builtin) { // of several names for one kind the first
+		if k.Derived {
+			continue
+		}
 		kinds[k.tag] = k
 		if k.session != nil {
 			kinds[k.session.tag] = k.session

@@ -182,7 +182,7 @@ func ranked(state []byte) (values []Value, counts []uint64, gone bool, err error
 // Result implements Accumulator: [{"value":"yoga","count":7}].
 func (top) Result(state []byte, spec Spec, _ int64) (Result, error) {
 	if len(state) == 0 {
-		return Result{Value: listValue([]byte("[]"))}, nil
+		return Result{Value: ListValue([]byte("[]"))}, nil
 	}
 	values, counts, gone, err := ranked(state)
 	if err != nil {
@@ -201,7 +201,7 @@ func (top) Result(state []byte, spec Spec, _ int64) (Result, error) {
 		json = IntegerValue(int64(counts[i])).AppendJSON(append(json, `,"count":`...))
 		json = append(json, '}')
 	}
-	return Result{Value: listValue(append(json, ']')), Overflow: gone}, nil
+	return Result{Value: ListValue(append(json, ']')), Overflow: gone}, nil
 }
 
 // DefaultTop is how many values a top answers by default.

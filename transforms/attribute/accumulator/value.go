@@ -21,7 +21,7 @@ const (
 	Decimal             // an exact number: what was read from events, and what sums answer
 	Time                // a moment in milliseconds
 	Text                // a text in UTF-8
-	List                // values and objects in canonical JSON: what lists and tops answer, never what they observe
+	List                // a list or an object in canonical JSON: what is answered, never what is observed
 )
 
 var typeNames = [...]string{"null", "bool", "integer", "decimal", "time", "text", "list"}
@@ -71,8 +71,8 @@ func TextValue(s string) Value {
 	return Value{typ: Text, text: s}
 }
 
-// listValue returns a list, given as canonical JSON.
-func listValue(json []byte) Value { return Value{typ: List, text: string(json)} }
+// ListValue returns a list or an object, given as canonical JSON.
+func ListValue(json []byte) Value { return Value{typ: List, text: string(json)} }
 
 // JSON returns the list that v is, as canonical JSON.
 func (v Value) JSON() (json string, ok bool) { return v.text, v.typ == List }

@@ -1,0 +1,189 @@
+package attribute
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/braidhq/braid/transforms/attribute/accumulator"
+	"github.com/braidhq/braid/transforms/attribute/decimal"
+	"github.com/braidhq/braid/transforms/filter"
+)
+
+// MaxExpression is how many bytes the expression of a derived attribute may have.
+const MaxExpression = 1000
+
+// DefinitionError tells which definition is wrong.
+type DefinitionError struct {
+	Name string // of the attribute
+	Err  *FieldError
+	// Line and Column, from 1, are the place within the text of the field; 0 when it is about all of it.
+	Line, Column int
+}
+
+// Error names the attribute.
+func (e *DefinitionError) Error() string { return fmt.Sprintf("attribute %q: %v", e.Name, e.Err) }
+
+// Unwrap returns what is wrong.
+func (e *DefinitionError) Unwrap() error { return e.Err }
+
+// derivation is a derived attribute, compiled.
+type derivation struct {
+	place int // in the set
+	*filter.Expression
+	uses map[string]int // places by name
+}
+
+// CheckDerived returns what is wrong with the expressions of derived attributes, given all definitions.
+func CheckDerived(definitions []Definition) []*DefinitionError {
+	_, errs := derive(definitions)
+	return errs
+}
+
+func (d Definition) derived() bool {
+	k, ok := accumulator.Find(d.Kind)
+	return ok && k.Derived
+}
+
+// derive compiles the derived attributes, each behind those that it uses.
+func derive(definitions []Definition) ([]derivation, []*DefinitionError) {
+	var names []string
+	places := map[string]int{}
+	for i, d := range definitions {
+		names, places[d.Name] = append(names, d.Name), i
+	}
+	slices.Sort(names)
+	var errs []*DefinitionError
+	compiled := map[int]derivation{}
+	for i, d := range definitions {
+		if !d.derived() || d.Value == "" || len(d.Value) > MaxExpression {
+			continue
+		}
+		others := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == d.Name })
+		expression, err := filter.CompileExpression(string(d.Value), others)
+		var mistakes filter.Errors
+		if errors.As(err, &mistakes) {
+			for _, m := range mistakes {
+				if m.Message == fmt.Sprintf("unknown name %q", d.Name) {
+					m.Message, m.Hint = "an attribute cannot be derived from itself", ""
+				}
+				errs = append(errs, &DefinitionError{d.Name, &FieldError{Field: "value", Message: m.Message, Hint: m.Hint}, m.Line, m.Column})
+			}
+			continue
+		}
+		c := derivation{place: i, Expression: expression, uses: map[string]int{}}
+		for _, name := range expression.Names() {
+			c.uses[name] = places[name]
+		}
+		compiled[i] = c
+	}
+	return order(definitions, compiled, errs)
+}
+
+// order sorts derivations so that each stands behind those it uses.
+func order(definitions []Definition, compiled map[int]derivation, errs []*DefinitionError) ([]derivation, []*DefinitionError) {
+	var sorted []derivation
+	state := map[int]int{} // 1: under way, 2: done
+	var chain []string
+	var visit func(place int)
+	visit = func(place int) {
+		c, derived := compiled[place]
+		name := definitions[place].Name
+		switch {
+		case !derived || state[place] == 2:
+			return
+		case state[place] == 1:
+			circle := slices.Concat(chain[slices.Index(chain, name):], []string{name})
+			errs = append(errs, &DefinitionError{Name: name, Err: &FieldError{Field: "value", Message: "attributes are derived from each other in a circle: " + strings.Join(circle, " from ")}})
+			return
+		}
+		state[place] = 1
+		chain = append(chain, name)
+		for _, used := range c.Names() {
+			visit(c.uses[used])
+		}
+		chain = chain[:len(chain)-1]
+		state[place] = 2
+		sorted = append(sorted, c)
+	}
+	for place := range definitions {
+		visit(place)
+	}
+	return sorted, errs
+}
+
+// answer evaluates the expression over the answers so far. It is null when there is no value: where a null is used as a number, say.
+func (c derivation) answer(out []accumulator.Result) accumulator.Result {
+	var r accumulator.Result
+	got, err := c.Eval(func(name string) any {
+		used := out[c.uses[name]]
+		r.Overflow, r.Approximate = r.Overflow || used.Overflow, r.Approximate || used.Approximate
+		return plain(used.Value)
+	})
+	if err == nil {
+		r.Value, err = fromPlain(got)
+	}
+	if err != nil {
+		return accumulator.Result{}
+	}
+	return r
+}
+
+// plain returns a value as expressions know it: a whole number of a kind that counts is one, any other number is not.
+func plain(v accumulator.Value) any {
+	switch v.Type() {
+	case accumulator.Bool:
+		b, _ := v.Bool()
+		return b
+	case accumulator.Integer:
+		n, _ := v.Int64()
+		return n
+	case accumulator.Decimal:
+		d, _ := v.Decimal()
+		return d.Float64()
+	case accumulator.Time:
+		ms, _ := v.Time()
+		return time.UnixMilli(ms).UTC()
+	case accumulator.Text:
+		s, _ := v.Text()
+		return s
+	case accumulator.List:
+		text, _ := v.JSON()
+		var list []any
+		if json.Unmarshal([]byte(text), &list) == nil {
+			return list
+		}
+	}
+	return nil
+}
+
+var errNoValue = errors.New("no value of an attribute")
+
+// fromPlain is the other way round.
+func fromPlain(v any) (accumulator.Value, error) {
+	switch v := v.(type) {
+	case nil:
+		return accumulator.Value{}, nil
+	case bool:
+		return accumulator.BoolValue(v), nil
+	case int64:
+		return accumulator.IntegerValue(v), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return accumulator.Value{}, errNoValue
+		}
+		d, err := decimal.Parse(strconv.FormatFloat(v, 'f', decimal.Digits, 64))
+		return accumulator.DecimalValue(d), err
+	case string:
+		return accumulator.TextValue(v), nil
+	case time.Time:
+		return accumulator.TimeValue(v.UnixMilli()), nil
+	}
+	text, err := json.Marshal(v) // the keys of maps are sorted
+	return accumulator.ListValue(text), err
+}

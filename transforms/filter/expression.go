@@ -1,0 +1,134 @@
+package filter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	celast "cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
+
+	"github.com/braidhq/braid/transforms/strict"
+)
+
+// Expression is a compiled expression over named values of any type. It is safe for concurrent use.
+type Expression struct {
+	program
+	names []string
+}
+
+// CompileExpression compiles an expression in which each of names stands for a value. Functions of texts (split, replace, lowerAscii...), of
+// numbers (math.greatest, math.round...) and of lists (sort, distinct, slice...) are there, too. The error is of type Errors.
+func CompileExpression(expr string, names []string) (*Expression, error) {
+	options := append(slices.Clone(common), ext.Strings(), ext.Math(), ext.Lists())
+	for _, name := range names {
+		options = append(options, cel.Variable(name, cel.DynType))
+	}
+	env, err := cel.NewEnv(options...)
+	if err != nil {
+		return nil, Errors{{Line: 1, Column: 1, Message: err.Error()}}
+	}
+	ast, errs := compile(env, expr, func(name string) string { return unknownValue(name, names) })
+	if errs != nil {
+		return nil, errs
+	}
+	p, errs := newProgram(env, ast, expr)
+	if errs != nil {
+		return nil, errs
+	}
+	e := &Expression{program: p}
+	for _, id := range celast.MatchDescendants(celast.NavigateAST(ast.NativeRep()), celast.KindMatcher(celast.IdentKind)) {
+		if name := id.AsIdent(); slices.Contains(names, name) && !slices.Contains(e.names, name) {
+			e.names = append(e.names, name)
+		}
+	}
+	slices.Sort(e.names)
+	return e, nil
+}
+
+func unknownValue(name string, names []string) string {
+	if hint := strict.Suggest(name, names); hint != "" {
+		return hint
+	}
+	if len(names) == 0 {
+		return "there is nothing else to name"
+	}
+	return "known are: " + strings.Join(names, ", ")
+}
+
+// Names returns the names that the expression uses, ascending.
+func (e *Expression) Names() []string { return e.names }
+
+// values resolves names by a function.
+type values func(name string) any
+
+// ResolveName implements cel's Activation.
+func (v values) ResolveName(name string) (any, bool) { return v(name), true }
+
+// Parent implements cel's Activation.
+func (v values) Parent() cel.Activation { return nil }
+
+// Eval evaluates the expression. The value of each name it uses comes from value: nil, bool, int64, float64, string, time.Time, []any or
+// map[string]any; the result is one of these. The error says why there is none, such as a null where a number is needed.
+func (e *Expression) Eval(value func(name string) any) (any, error) {
+	out, err := e.eval(values(func(name string) any {
+		if v := value(name); v != nil {
+			return v
+		}
+		return types.NullValue
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("expression %q: %w", e.expr, err)
+	}
+	return native(out, 0)
+}
+
+// native turns what CEL gives into plain values.
+func native(v ref.Val, depth int) (any, error) {
+	if depth > MaxNesting {
+		return nil, fmt.Errorf("lists and maps are nested more than %d deep", MaxNesting)
+	}
+	switch v := v.(type) {
+	case types.Bool, types.Int, types.Double, types.String:
+		return v.Value(), nil
+	case types.Uint:
+		return int64(min(uint64(v), 1<<63-1)), nil
+	case types.Null:
+		return nil, nil
+	case types.Timestamp:
+		return v.Time, nil
+	case types.Duration:
+		return int64(v.Duration / time.Second), nil
+	case traits.Mapper:
+		out := map[string]any{}
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			key := it.Next()
+			name, ok := key.(types.String)
+			if !ok {
+				return nil, fmt.Errorf("the key of a map is %s, not a text", key.Type().TypeName())
+			}
+			item, err := native(v.Get(key), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out[string(name)] = item
+		}
+		return out, nil
+	case traits.Lister:
+		out := []any{}
+		for it := v.Iterator(); it.HasNext() == types.True; {
+			item, err := native(it.Next(), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, item)
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("it gives %s, which is no value of an attribute", v.Type().TypeName())
+}
