@@ -18,7 +18,7 @@ import (
 // Explanation is a profile with what it was made of. Its JSON form is what GET /v1/profiles/{key}/{value}?explain=true answers.
 type Explanation struct {
 	Profile  json.RawMessage   `json:"profile"`  // the view in canonical form
-	Kinds    map[string]string `json:"kinds"`    // of the attributes, by name
+	Kinds    map[string]string `json:"kinds"`    // of the attributes, by name, with their windows
 	Document string            `json:"document"` // name of the document, opaque
 	Links    []Link            `json:"links"`    // lightest first; the rest is a single identifier
 	Cells    []Cell            `json:"cells"`    // by their first events
@@ -69,6 +69,13 @@ type Epoch struct {
 type Contribution struct {
 	Name  string          `json:"name"`
 	Value json.RawMessage `json:"value"`
+	Panes []Pane          `json:"panes,omitempty"` // of a window, earliest first
+}
+
+// Pane is what a part of a window would be if nothing else had happened.
+type Pane struct {
+	From  string          `json:"from"`
+	Value json.RawMessage `json:"value"`
 }
 
 // Explain explains a document at a moment (epoch milliseconds) under the rules of a segment. It fails only on a damaged accumulator.
@@ -79,7 +86,7 @@ func Explain(s *segment.Segment, folder *profile.Folder, d *profile.Document, no
 	}
 	e := &Explanation{Profile: view.AppendJSON(nil), Kinds: map[string]string{}, Document: hex.EncodeToString(d.Key[:]), Links: []Link{}, Cells: []Cell{}}
 	for name, definition := range s.File.Attributes {
-		e.Kinds[name] = definition.Kind
+		e.Kinds[name] = definition.Describe()
 	}
 	for _, edge := range d.Tree(s.Rules).Edges() {
 		e.Links = append(e.Links, link(edge))
@@ -117,7 +124,15 @@ func explainCell(s *segment.Segment, c *profile.Cell, now int64) (Cell, error) {
 		}
 		for _, r := range results {
 			if hash, ok := s.Attributes.Hash(r.Name); ok && b.States.Find(hash) != nil {
-				epoch.Attributes = append(epoch.Attributes, Contribution{r.Name, r.Value.AppendJSON(nil)})
+				c := Contribution{Name: r.Name, Value: r.Value.AppendJSON(nil)}
+				panes, err := s.Attributes.Panes(r.Name, now, b.States)
+				if err != nil {
+					return out, err
+				}
+				for _, p := range panes {
+					c.Panes = append(c.Panes, Pane{moment(event.Order{Time: p.From}), p.Value.AppendJSON(nil)})
+				}
+				epoch.Attributes = append(epoch.Attributes, c)
 			}
 		}
 		out.Epochs = append(out.Epochs, epoch)

@@ -32,6 +32,8 @@ attributes:
   visits:    {kind: counter, event: visited}
   last_page: {kind: single, event: visited, value: properties.page}
   revenue:   {kind: sum, event: ordered, value: properties.total}
+  recent:    {kind: counter, event: visited, window: 6h, pane: 1h}
+  big:       {kind: derived, value: 'revenue > 10.0'}
 `
 
 const day = 1291161600000 // 2010-12-01

@@ -72,7 +72,15 @@ func (e *Explanation) Write(w io.Writer) error {
 		for _, epoch := range c.Epochs {
 			var parts []string
 			for _, a := range epoch.Attributes {
-				parts = append(parts, a.Name+" "+shown(string(a.Value)))
+				part := a.Name + " " + shown(string(a.Value))
+				var panes []string
+				for _, p := range a.Panes {
+					panes = append(panes, clock(p.From)+": "+shown(string(p.Value)))
+				}
+				if len(panes) > 0 {
+					part += " (" + strings.Join(panes, "; ") + ")"
+				}
+				parts = append(parts, part)
 			}
 			if len(parts) == 0 {
 				parts = []string{"nothing to the attributes"}

@@ -116,6 +116,21 @@ func (d Definition) pane() Duration {
 	return Duration(24 * time.Hour)
 }
 
+// Describe says in a few words how events are summarized: "counter over 7d", "sessions with pauses of 30m", "derived".
+func (d Definition) Describe() string {
+	text := d.Kind
+	if d.Session != 0 {
+		text += " with pauses of " + d.Session.String()
+	}
+	switch {
+	case d.Zone != "":
+		text += " over " + d.Window.String() + " in " + d.Zone
+	case d.Window != 0:
+		text += " over " + d.Window.String()
+	}
+	return text
+}
+
 // kindsWith lists the kinds for which something holds.
 func kindsWith(holds func(accumulator.Kind) bool) string {
 	var names []string

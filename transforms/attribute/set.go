@@ -205,6 +205,30 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 	return out, errors.Join(errs...)
 }
 
+// Panes returns what each pane of a windowed attribute answers by itself at a moment, earliest first; nil when it has none.
+func (s *Set) Panes(name string, now int64, states States) ([]accumulator.PaneResult, error) {
+	for i := range s.definitions {
+		c := &s.definitions[i]
+		if c.Name != name || c.kind == nil {
+			continue
+		}
+		body, err := c.find(states)
+		if err != nil {
+			return nil, err
+		}
+		spec := c.spec
+		if c.zone >= 0 {
+			results, err := s.Results(now, states)
+			if err != nil {
+				return nil, err
+			}
+			spec.Location = locationOf(results[c.zone].Value)
+		}
+		return c.kind.Panes(body, spec, now)
+	}
+	return nil, nil
+}
+
 // find returns the body of the definition's state, nil when there is none.
 func (c *compiled) find(states States) ([]byte, error) {
 	i, ok := states.search(c.hash)

@@ -301,6 +301,37 @@ func (x windowed) Check(state []byte) error {
 	return nil
 }
 
+// PaneResult is what one pane answers by itself.
+type PaneResult struct {
+	From, To int64 // epoch milliseconds; To is not included
+	Result
+}
+
+// Panes returns the answers of the panes that a window has at a moment, earliest first; nil for a kind that has none.
+func (k *Kind) Panes(state []byte, spec Spec, now int64) ([]PaneResult, error) {
+	x, ok := k.Accumulator.(windowed)
+	if !ok || len(state) == 0 {
+		return nil, nil
+	}
+	p, err := readPanes(state)
+	if err != nil {
+		return nil, err
+	}
+	var out []PaneResult
+	from := spec.since(now)
+	for _, n := range slices.Backward(p.panes) {
+		if n.number < from {
+			continue
+		}
+		r, err := x.inner.Accumulator.Result(n.state, spec, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, PaneResult{n.number * p.length, (n.number + 1) * p.length, r})
+	}
+	return out, nil
+}
+
 // asDamaged makes of an unknown kind within a state what the bytes are then.
 func asDamaged(err error) error {
 	if errors.Is(err, ErrDamaged) {
