@@ -25,7 +25,7 @@ func init() {
 	beam.RegisterType(reflect.TypeFor[archive.LogRow]())
 	beam.RegisterCoder(reflect.TypeFor[archive.StreamRow](), encodeStreamRow, decodeStreamRow)
 	beam.RegisterCoder(reflect.TypeFor[archive.LogRow](), encodeLogRow, decodeLogRow)
-	register.DoFn6x1[context.Context, event.Record, func(archive.StreamRow), func(archive.LogRow), func(archive.LogRow), func(archive.LogRow), error](&archiveFn{})
+	register.DoFn7x1[context.Context, event.Record, func(archive.StreamRow), func(archive.LogRow), func(archive.LogRow), func(archive.LogRow), func(archive.LogRow), error](&archiveFn{})
 	register.Emitter1[archive.StreamRow]()
 	register.Emitter1[archive.LogRow]()
 }
@@ -70,7 +70,7 @@ func (c ArchiveConfig) withDefaults() ArchiveConfig {
 func archived(segment string) map[string]int {
 	return map[string]int{
 		topics.Name(segment, topics.Events): 0, topics.Name(segment, topics.Profiles): 1,
-		topics.Name(segment, topics.IdentityChanges): 2, topics.Name(segment, topics.Rejected): 3,
+		topics.Name(segment, topics.IdentityChanges): 2, topics.Name(segment, topics.Rejected): 3, topics.Name(segment, topics.AudienceChanges): 4,
 	}
 }
 
@@ -84,12 +84,13 @@ func Archive(s beam.Scope, c ArchiveConfig) {
 		names = append(names, name)
 	}
 	records := kafkaio.Read(s, c.Kafka, names, kafkaio.Group(c.Group), kafkaio.MaxRecords(c.MaxRecords), kafkaio.MaxDelay(c.MaxDelay))
-	stream, profiles, identities, rejected := beam.ParDo4(s, &archiveFn{Segment: c.Segment, Name: c.Name, ClickHouse: c.ClickHouse}, fromKafka(s, records))
+	stream, profiles, identities, rejected, audiences := beam.ParDo5(s, &archiveFn{Segment: c.Segment, Name: c.Name, ClickHouse: c.ClickHouse}, fromKafka(s, records))
 	inOrder := clickhouseio.InOrder("offset", "topic_id", "partition")
 	clickhouseio.Write(s, c.ClickHouse, schema.Stream, stream, inOrder)
 	clickhouseio.Write(s, c.ClickHouse, schema.ProfileVersions, profiles, inOrder)
 	clickhouseio.Write(s, c.ClickHouse, schema.IdentityLog, identities, inOrder)
 	clickhouseio.Write(s, c.ClickHouse, schema.RejectedLog, rejected, inOrder)
+	clickhouseio.Write(s, c.ClickHouse, schema.AudienceLog, audiences, inOrder)
 }
 
 // archiveFn makes rows of records. It must be fused with the read, which gives it the records of a partition in their order: then
@@ -132,13 +133,13 @@ func (f *archiveFn) Teardown() error {
 }
 
 // ProcessElement makes one row.
-func (f *archiveFn) ProcessElement(ctx context.Context, r event.Record, stream func(archive.StreamRow), profiles, identities, rejected func(archive.LogRow)) error {
+func (f *archiveFn) ProcessElement(ctx context.Context, r event.Record, stream func(archive.StreamRow), profiles, identities, rejected, audiences func(archive.LogRow)) error {
 	output, ok := f.topics[r.Topic]
 	switch {
 	case !ok:
 		return fmt.Errorf("archive: a record of topic %s, which is not archived", r.Topic)
 	case output > 0:
-		[]func(archive.LogRow){profiles, identities, rejected}[output-1](archive.Log(r, HeaderID))
+		[]func(archive.LogRow){profiles, identities, rejected, audiences}[output-1](archive.Log(r, HeaderID))
 		return nil
 	}
 	in := f.config.Prepare(r)

@@ -38,7 +38,17 @@ func WriteProfile(w io.Writer, view []byte, kinds map[string]string) error {
 		fmt.Fprintf(t, "%s\n", shown(value.Raw))
 		return true
 	})
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	var audiences []string
+	for _, name := range p.Get("audiences").Array() {
+		audiences = append(audiences, Printable(name.Str))
+	}
+	if len(audiences) > 0 {
+		fmt.Fprintf(w, "\nIn the audiences %s\n", strings.Join(audiences, ", "))
+	}
+	return nil
 }
 
 // Write prints an explanation for people: the profile, then why its identifiers belong together, then its cells.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
@@ -25,6 +26,8 @@ type owner struct {
 	Keys []string `json:"keys"`
 	// Settling says that the profiles are being settled under these keys; they were made under others.
 	Settling bool `json:"settling,omitempty"`
+	// Audiences is a hash of what audiences mean.
+	Audiences string `json:"audiences"`
 	// Reading is a hash of how events are read: what is done when one arrives, and not again.
 	Reading string `json:"reading"`
 }
@@ -48,7 +51,15 @@ func ownerOf(s *segment.Segment) owner {
 		o.Keys = append(o.Keys, rule)
 	}
 	o.Reading = reading(s)
+	if meaning := s.Audiences.Meaning(); meaning != "" {
+		o.Audiences = hash([]byte(meaning))
+	}
 	return o
+}
+
+func hash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
 }
 
 // reading returns a hash of what decides how an event is read: the values of keys, the fields they are found in, the event definitions.
@@ -65,8 +76,7 @@ func reading(s *segment.Segment) string {
 	if err != nil { // they came from a file
 		panic(err)
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:16])
+	return hash(text)
 }
 
 // lacks reports whether a key of others is not there any more.
@@ -163,8 +173,13 @@ func (n *Node) claim(ctx context.Context) error {
 				}
 				next.Settling = false
 			}
-		case version != 0 && len(known.Keys) == len(mine.Keys) && known.Reading == mine.Reading:
+		case version != 0 && len(known.Keys) == len(mine.Keys) && known.Reading == mine.Reading && known.Audiences == mine.Audiences:
 			return nil
+		}
+		if version != 0 && known.Audiences != mine.Audiences && !next.Settling {
+			if err := n.reassess(ctx); err != nil {
+				return err
+			}
 		}
 		if version != 0 && known.Reading != mine.Reading && !next.Settling {
 			n.options.Logger.Warn("what identifies somebody, where it is found, or an event definition has changed: that holds for events from now on; " +
@@ -181,6 +196,26 @@ func (n *Node) claim(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// reassess finds out who is in which audience by the conditions of today.
+func (n *Node) reassess(ctx context.Context) error {
+	log := n.options.Logger
+	log.Info("audiences have changed: looking at everybody anew")
+	name := n.options.Segment.Name
+	now, err := update.NewStreamClock(n.store, name, topics.Name(name, topics.Events)).Now(ctx)
+	if err != nil {
+		return fmt.Errorf("looking who is in which audience: %w; it goes on at the next start", err)
+	}
+	if now == 0 {
+		return nil
+	}
+	changed, err := update.Reassess(ctx, n.options.Segment.Config(), n.store, now)
+	if err != nil {
+		return fmt.Errorf("looking who is in which audience: %w; it goes on at the next start", err)
+	}
+	log.Info("looked at everybody", "changed", changed)
+	return nil
 }
 
 // settleRounds is how often profiles that change meanwhile are settled again.

@@ -26,6 +26,7 @@ const (
 	Stream          = "stream"
 	ProfileVersions = "profile_versions"
 	IdentityLog     = "identity_log"
+	AudienceLog     = "audience_log"
 	RejectedLog     = "rejected_log"
 )
 

@@ -79,7 +79,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("without a comment: %v", got)
 	}
 	got := strings.Join(names(t, conn, "SELECT name FROM system.tables WHERE database = ? ORDER BY name", database), " ")
-	if want := "events identifiers identity_changes identity_log migrations profile_versions profiles rejected rejected_log stream"; got != want {
+	if want := "audience_changes audience_log audience_members events identifiers identity_changes identity_log migrations profile_versions profiles rejected rejected_log stream"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	analyst, err := clickhouseio.Client{URL: s.URL(clickhouse.UserAnalyst, database)}.Open(t.Context())
@@ -87,7 +87,7 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer analyst.Close()
-	for _, view := range []string{"events", "profiles", "identifiers", "identity_changes", "rejected"} {
+	for _, view := range []string{"events", "profiles", "identifiers", "identity_changes", "audience_changes", "audience_members", "rejected"} {
 		if rows := names(t, analyst, "SELECT toString(count()) FROM "+view); len(rows) != 1 || rows[0] != "0" {
 			t.Errorf("%s: %v", view, rows)
 		}

@@ -23,6 +23,7 @@ const (
 	Config          Kind = "config"           // configurations by hash (compacted)
 	Profiles        Kind = "profiles"         // changed profiles, by profile ID
 	IdentityChanges Kind = "identity-changes" // merges, splits and moves, by profile ID
+	AudienceChanges Kind = "audience-changes" // who entered and left which audience, by profile ID
 	Activations     Kind = "activations"      // decided outbound actions, by profile ID
 	Deliveries      Kind = "deliveries"       // attempts at activations, by activation ID
 	Rejected        Kind = "rejected"         // events that could not be applied, with reason and position
@@ -30,7 +31,7 @@ const (
 
 // Kinds returns all kinds in the order in which data flows through them.
 func Kinds() []Kind {
-	return []Kind{Events, Epochs, Config, Profiles, IdentityChanges, Activations, Deliveries, Rejected}
+	return []Kind{Events, Epochs, Config, Profiles, IdentityChanges, AudienceChanges, Activations, Deliveries, Rejected}
 }
 
 var purposes = map[Kind]string{
@@ -39,6 +40,7 @@ var purposes = map[Kind]string{
 	Config:          "segment configurations by hash",
 	Profiles:        "changed profiles",
 	IdentityChanges: "merges, splits and moves of profiles",
+	AudienceChanges: "who entered and left which audience",
 	Activations:     "decided outbound actions",
 	Deliveries:      "attempts at outbound actions",
 	Rejected:        "events that could not be applied, replayable",

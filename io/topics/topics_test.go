@@ -66,7 +66,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%+v lacks a purpose or has the wrong name", spec)
 		}
 	}
-	wantNames := strings.Fields("braid.retail.events braid.retail.epochs braid.retail.config braid.retail.profiles braid.retail.identity-changes braid.retail.activations braid.retail.deliveries braid.retail.rejected")
+	wantNames := strings.Fields("braid.retail.events braid.retail.epochs braid.retail.config braid.retail.profiles braid.retail.identity-changes braid.retail.audience-changes braid.retail.activations braid.retail.deliveries braid.retail.rejected")
 	if diff := cmp.Diff(wantNames, names); diff != "" {
 		t.Error(diff)
 	}

@@ -31,13 +31,13 @@ type Effects struct {
 	byID       map[string][sha256.Size]byte
 }
 
-// ReadEffects reads the topics profiles, identity-changes and rejected of a segment up to where they end now.
+// ReadEffects reads the topics profiles, identity-changes, audience-changes and rejected of a segment up to where they end now.
 func ReadEffects(ctx context.Context, brokers []string, segment string) (*Effects, error) {
 	e := &Effects{
 		Numbers: map[string]map[uint64]bool{}, Published: map[string]int{},
 		contents: map[[sha256.Size]byte]string{}, byID: map[string][sha256.Size]byte{},
 	}
-	for _, kind := range []topics.Kind{topics.Profiles, topics.IdentityChanges, topics.Rejected} {
+	for _, kind := range []topics.Kind{topics.Profiles, topics.IdentityChanges, topics.AudienceChanges, topics.Rejected} {
 		err := ReadTopic(ctx, brokers, topics.Name(segment, kind), func(r *kgo.Record) error { return e.add(kind, r) })
 		if err != nil {
 			return nil, err

@@ -3,7 +3,9 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/braidhq/braid/transforms/event"
@@ -29,6 +31,7 @@ func RegisterTopic(topic string, tell Teller) {
 func init() {
 	RegisterTopic(update.TopicProfiles, tellProfile)
 	RegisterTopic(update.TopicIdentityChanges, tellIdentity)
+	RegisterTopic(update.TopicAudienceChanges, tellAudience)
 	RegisterTopic(update.TopicRejected, tellRejected)
 }
 
@@ -126,6 +129,18 @@ func tellIdentity(w *World, e update.Effect) (string, error) {
 	}
 	if c.Leader != "" {
 		text += " (" + c.Leader + " with " + c.Other + ")"
+	}
+	return text, nil
+}
+
+func tellAudience(w *World, e update.Effect) (string, error) {
+	var c update.AudienceEffect
+	if err := json.Unmarshal(e.Value, &c); err != nil {
+		return "", err
+	}
+	text := w.nameOf(c.ProfileID) + " " + string(c.Change) + " " + c.Audience
+	for i, name := range slices.Sorted(maps.Keys(c.Because)) {
+		text += []string{", for ", ", "}[min(i, 1)] + name + " is " + string(c.Because[name])
 	}
 	return text, nil
 }

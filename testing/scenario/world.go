@@ -264,6 +264,8 @@ func (w *World) GivenOut() []identity.ID {
 	for _, e := range w.effects {
 		var fields []gjson.Result
 		switch e.Topic {
+		case update.TopicAudienceChanges:
+			fields = []gjson.Result{gjson.GetBytes(e.Value, "profile_id")}
 		case update.TopicProfiles:
 			fields = gjson.GetManyBytes(e.Value, "profile_id", "superseded_by")
 		case update.TopicIdentityChanges:

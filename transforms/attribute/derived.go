@@ -123,7 +123,7 @@ func (c derivation) answer(out []accumulator.Result) accumulator.Result {
 	got, err := c.Eval(func(name string) any {
 		used := out[c.uses[name]]
 		r.Overflow, r.Approximate = r.Overflow || used.Overflow, r.Approximate || used.Approximate
-		return plain(used.Value)
+		return Plain(used.Value)
 	})
 	if err == nil {
 		r.Value, err = fromPlain(got)
@@ -134,8 +134,8 @@ func (c derivation) answer(out []accumulator.Result) accumulator.Result {
 	return r
 }
 
-// plain returns a value as expressions know it: a whole number of a kind that counts is one, any other number is not.
-func plain(v accumulator.Value) any {
+// Plain returns a value as expressions know it: a whole number of a kind that counts is one, any other number is not.
+func Plain(v accumulator.Value) any {
 	switch v.Type() {
 	case accumulator.Bool:
 		b, _ := v.Bool()

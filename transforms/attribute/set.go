@@ -205,6 +205,66 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 	return out, errors.Join(errs...)
 }
 
+// Next returns the earliest moment after now at which one of the named attributes may change although nothing happens; 0 when none does.
+func (s *Set) Next(names []string, now int64, states States) (int64, error) {
+	var results []accumulator.Result // where a time zone is among them
+	next := int64(0)
+	visited := map[string]bool{}
+	var visit func(name string) error
+	visit = func(name string) error {
+		i := slices.IndexFunc(s.definitions, func(c compiled) bool { return c.Name == name })
+		if i < 0 || visited[name] {
+			return nil
+		}
+		visited[name] = true
+		c := &s.definitions[i]
+		if c.kind == nil {
+			for _, d := range s.derived {
+				if d.place != i {
+					continue
+				}
+				for _, used := range d.Names() {
+					if err := visit(used); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
+		timed, ok := c.kind.Accumulator.(accumulator.Timed)
+		if !ok {
+			return nil
+		}
+		body, err := c.find(states)
+		if err != nil {
+			return &StateError{Hash: c.hash, Err: err}
+		}
+		spec := c.spec
+		if c.zone >= 0 {
+			if results == nil {
+				if results, err = s.Results(now, states); err != nil {
+					return err
+				}
+			}
+			spec.Location = locationOf(results[c.zone].Value)
+		}
+		at, err := timed.Next(body, spec, now)
+		if err != nil {
+			return &StateError{Hash: c.hash, Err: err}
+		}
+		if at > now && (next == 0 || at < next) {
+			next = at
+		}
+		return nil
+	}
+	for _, name := range names {
+		if err := visit(name); err != nil {
+			return 0, err
+		}
+	}
+	return next, nil
+}
+
 // Panes returns what each pane of a windowed attribute answers by itself at a moment, earliest first; nil when it has none.
 func (s *Set) Panes(name string, now int64, states States) ([]accumulator.PaneResult, error) {
 	for i := range s.definitions {

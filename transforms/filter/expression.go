@@ -61,6 +61,9 @@ func unknownValue(name string, names []string) string {
 	return "known are: " + strings.Join(names, ", ")
 }
 
+// String returns the expression.
+func (e *Expression) String() string { return e.expr }
+
 // Names returns the names that the expression uses, ascending.
 func (e *Expression) Names() []string { return e.names }
 

@@ -39,7 +39,10 @@ func (d *Document) MarshalHeader() ([]byte, error) {
 	m := profilepb.Document{
 		Format: Format, Members: appendFlat(make([]string, 0, 2*len(d.Members)), d.Members), Cells: cells,
 		Published: d.Published, PublishDue: d.PublishDue, PublishedAs: d.PublishedAs, Forgot: d.Forgot, Recheck: d.Recheck,
-		Came: appendFlat(nil, d.Came),
+		Came: appendFlat(nil, d.Came), AudienceDue: d.AudienceDue,
+	}
+	for _, t := range d.Told {
+		m.Told = append(m.Told, &profilepb.Membership{ProfileId: t.ProfileID, Audiences: t.Audiences})
 	}
 	for _, l := range d.Refused {
 		m.Refused = append(m.Refused, l.Leader.Key, l.Leader.Value, l.Other.Key, l.Other.Value)
@@ -74,10 +77,16 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 	}
 	d := &Document{
 		Key: key, Members: members, Published: m.Published, PublishDue: m.PublishDue, PublishedAs: m.PublishedAs,
-		Cells: make([]*Cell, 0, len(cells)), Forgot: m.Forgot, Recheck: m.Recheck,
+		Cells: make([]*Cell, 0, len(cells)), Forgot: m.Forgot, Recheck: m.Recheck, AudienceDue: m.AudienceDue,
 	}
 	if d.Came, err = unflatten(m.Came); err != nil {
 		return nil, nil, fmt.Errorf("document %s: %w: what came from others", identity.ID(key), err)
+	}
+	for _, t := range m.Told {
+		if len(t.Audiences) == 0 || !slices.IsSorted(t.Audiences) {
+			return nil, nil, fmt.Errorf("document %s: %w: its audiences are out of order", identity.ID(key), ErrDamaged)
+		}
+		d.Told = append(d.Told, Membership{t.ProfileId, t.Audiences})
 	}
 	if len(m.Refused)%4 != 0 {
 		return nil, nil, fmt.Errorf("document %s: %w: its refused links", identity.ID(key), ErrDamaged)

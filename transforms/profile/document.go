@@ -29,10 +29,28 @@ type Document struct {
 	// Came are the members that came from another person, who goes on without them; sorted. Their IDs, if they were given out, stood for a
 	// profile that was split.
 	Came []identity.Identifier
+	// Told is what was told of the audiences of profile IDs that members stand for: its own, and those that became part of it since.
+	Told []Membership
+	// AudienceDue is when that may change by time alone, zero if never.
+	AudienceDue int64
 	// Recheck says that what was decided here may want what is not at hand: a recheck of all links puts it right.
 	Recheck bool
 
 	tree *identity.Tree // derived; nil when it has to be built anew
+}
+
+// Due returns when something has to be done although no event comes, zero if never.
+func (d *Document) Due() int64 {
+	if d.PublishDue == 0 || d.AudienceDue != 0 && d.AudienceDue < d.PublishDue {
+		return d.AudienceDue
+	}
+	return d.PublishDue
+}
+
+// Membership says which audiences a profile was said to be in.
+type Membership struct {
+	ProfileID string
+	Audiences []string // ascending, at least one
 }
 
 // Has reports whether an identifier is a member.

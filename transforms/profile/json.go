@@ -43,7 +43,19 @@ func (v *View) AppendJSON(dst []byte) []byte {
 			dst = result.Value.AppendJSON(dst)
 		}
 	}
-	return append(dst, `}}`...)
+	dst = append(dst, '}')
+	for i, name := range v.Audiences {
+		if i == 0 {
+			dst = append(dst, `,"audiences":[`...)
+		} else {
+			dst = append(dst, ',')
+		}
+		dst = AppendText(dst, name)
+	}
+	if len(v.Audiences) > 0 {
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
 }
 
 func (s *Sighted) appendJSON(dst []byte) []byte {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/attribute/accumulator"
+	"github.com/braidhq/braid/transforms/audience"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/identity"
 )
@@ -21,6 +22,7 @@ type Folder struct {
 	Namespace  string
 	Rules      *identity.Rules
 	Attributes *attribute.Set
+	Audiences  *audience.Set
 	MaxListed  int // identifiers listed in a view; default MaxListed
 }
 
@@ -34,6 +36,9 @@ type View struct {
 	Events      uint64
 	First, Last int64 // order times of the first and last event, epoch milliseconds
 	Attributes  []accumulator.Result
+	Audiences   []string // that the person is in, ascending
+
+	states attribute.States
 }
 
 // Sighted is an identifier of a profile with what was seen of it.
@@ -71,6 +76,9 @@ func (f *Folder) Fold(d *Document, now int64) (*View, error) {
 	}
 	sighted := f.sighted(d)
 	v.ID = f.profileID(sighted)
+	if v.states = states; !f.Audiences.Empty() {
+		v.Audiences = f.Audiences.Members(v.Attributes, latestValues(sighted))
+	}
 	limit := f.MaxListed
 	if limit == 0 {
 		limit = MaxListed
@@ -88,6 +96,26 @@ func (f *Folder) Fold(d *Document, now int64) (*View, error) {
 	})
 	v.Identifiers = sighted
 	return v, nil
+}
+
+// Next returns the earliest moment after now at which a person may enter or leave an audience although nothing happens; 0 when there is none.
+func (f *Folder) Next(v *View, now int64) (int64, error) {
+	return f.Attributes.Next(f.Audiences.Attributes(), now, v.states)
+}
+
+// latestValues returns the value of each key that was seen last.
+func latestValues(sighted []Sighted) map[string]string {
+	latest := map[string]Sighted{}
+	for _, s := range sighted {
+		if known, ok := latest[s.Key]; !ok || latestFirst(s, known) < 0 {
+			latest[s.Key] = s
+		}
+	}
+	values := make(map[string]string, len(latest))
+	for key, s := range latest {
+		values[key] = s.Value
+	}
+	return values
 }
 
 func latestFirst(a, b Sighted) int {

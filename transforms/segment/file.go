@@ -27,6 +27,8 @@ type File struct {
 	Events map[string]filter.Definition `yaml:"events" json:"events,omitempty" jsonschema:"description=Event definitions by name: the only thing attributes refer to."`
 	// Attributes are the real-time attributes by name; default none.
 	Attributes map[string]attribute.Definition `yaml:"attributes" json:"attributes,omitempty" jsonschema:"description=Real-time attributes by name."`
+	// Audiences are conditions by name; default none.
+	Audiences map[string]string `yaml:"audiences" json:"audiences,omitempty" jsonschema:"description=Audiences by name: whoever the condition holds for is in it. A condition is an expression (CEL) over attributes\\, identifiers and audiences."`
 }
 
 // Table is one event table.

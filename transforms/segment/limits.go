@@ -14,6 +14,8 @@ type Limits struct {
 	CellsPerProfile int `yaml:"cells_per_profile" json:"cells_per_profile" jsonschema:"minimum=1,maximum=100000,default=2000,description=How many sets of identifiers a profile tells apart; beyond that it forgets the identifiers seen longest ago\\, not their events."`
 	// Attributes is how many attributes there may be; default 200.
 	Attributes int `yaml:"attributes" json:"attributes" jsonschema:"minimum=1,maximum=10000,default=200,description=How many attributes there may be."`
+	// Audiences is how many audiences there may be; default 200.
+	Audiences int `yaml:"audiences" json:"audiences" jsonschema:"minimum=1,maximum=10000,default=200,description=How many audiences there may be."`
 	// AttributeBytes is how long a text that an attribute takes from an event may be; default 500.
 	AttributeBytes int `yaml:"attribute_bytes" json:"attribute_bytes" jsonschema:"minimum=1,maximum=65536,default=500,description=How many bytes a text that an attribute takes from an event may have."`
 	// EventBytes is how large an event may be; default 1,048,576.
@@ -23,7 +25,7 @@ type Limits struct {
 // DefaultLimits returns the defaults of all limits.
 func DefaultLimits() Limits {
 	return Limits{
-		StitchingKeys: 100, EventTables: 100, FilterCharacters: 1000, IdentifiersPerProfile: 200, CellsPerProfile: 2000, Attributes: 200, AttributeBytes: 500,
+		StitchingKeys: 100, EventTables: 100, FilterCharacters: 1000, IdentifiersPerProfile: 200, CellsPerProfile: 2000, Attributes: 200, Audiences: 200, AttributeBytes: 500,
 		EventBytes: 1 << 20,
 	}
 }
@@ -37,6 +39,7 @@ func (l Limits) bounds() []bound {
 		{"identifiers_per_profile", l.IdentifiersPerProfile, 10_000},
 		{"cells_per_profile", l.CellsPerProfile, 100_000},
 		{"attributes", l.Attributes, 10_000},
+		{"audiences", l.Audiences, 10_000},
 		{"attribute_bytes", l.AttributeBytes, 65_536},
 		{"event_bytes", l.EventBytes, 16 << 20},
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/audience"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/identity"
@@ -31,8 +32,9 @@ type Segment struct {
 	Events     *filter.Set                  // event definitions, in the order of EventNames
 	EventNames []string                     // ascending
 	Attributes *attribute.Set               // attributes, by name ascending
-	File       File                         // what the file says, defaults filled in
-	Hash       Hash                         // of the content
+	Audiences  *audience.Set
+	File       File // what the file says, defaults filled in
+	Hash       Hash // of the content
 }
 
 // Hash identifies the content of a segment: the SHA-256, in hexadecimal, of its canonical form. Comments, the order of fields and
@@ -87,6 +89,11 @@ func (v *validator) compile() *Segment {
 		failed("attributes", err)
 		return nil
 	}
+	var wrong []*audience.DefinitionError
+	if s.Audiences, wrong = f.audiences(); len(wrong) > 0 { // they were found before
+		failed("audiences", wrong[0])
+		return nil
+	}
 	canonical, err := s.Canonical()
 	if err != nil {
 		failed("", err)
@@ -109,7 +116,7 @@ func (s *Segment) Canonical() ([]byte, error) {
 // Config returns the part of the segment that the update core works by.
 func (s *Segment) Config() *update.Config {
 	return &update.Config{
-		Namespace: s.Name, Rules: s.Rules, Tables: s.Tables, Events: s.Events, Attributes: s.Attributes,
+		Namespace: s.Name, Rules: s.Rules, Tables: s.Tables, Events: s.Events, Attributes: s.Attributes, Audiences: s.Audiences,
 		Limits: event.Limits{Bytes: s.Limits.EventBytes}, MaxListed: s.Limits.IdentifiersPerProfile, CellsPerProfile: s.Limits.CellsPerProfile,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/audience"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/strict"
 )
@@ -34,6 +35,7 @@ func (v *validator) validate() {
 	v.checkTables()
 	v.checkEvents()
 	v.checkAttributes()
+	v.checkAudiences()
 }
 
 // limit reports a section that holds more than the limit of that name allows.
@@ -202,6 +204,27 @@ func (v *validator) checkEvents() {
 			v.doc.ReportIn(strict.Path("events").Key(d.Name).Key("where"), p.Line, p.Column, p.Hint, "%s", p.Message)
 		}
 	}
+}
+
+func (v *validator) checkAudiences() {
+	names := slices.Sorted(maps.Keys(v.file.Audiences))
+	v.limit("audiences", len(names), "audiences", v.file.Limits.Audiences, "audiences")
+	_, wrong := v.file.audiences()
+	for _, e := range wrong {
+		if v.doc.Failed(strict.Path("audiences").Key(e.Name)) {
+			continue
+		}
+		v.doc.ReportIn(strict.Path("audiences").Key(e.Name), max(e.Line, 1), max(e.Column, 1), e.Hint, "%s", e.Message)
+	}
+}
+
+// audiences compiles the audiences.
+func (f *File) audiences() (*audience.Set, []*audience.DefinitionError) {
+	var definitions []audience.Definition
+	for _, name := range slices.Sorted(maps.Keys(f.Audiences)) {
+		definitions = append(definitions, audience.Definition{Name: name, When: f.Audiences[name]})
+	}
+	return audience.NewSet(definitions, slices.Sorted(maps.Keys(f.Attributes)))
 }
 
 // split undoes errors.Join.

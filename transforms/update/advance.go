@@ -14,10 +14,60 @@ const TopicDue = "due"
 // traceDue stands for the event in effects that time alone caused.
 const traceDue = "due"
 
-// Advance does what is due in the given entries of one bucket: profiles that were held back are published. Entries that were
-// overtaken are dropped.
+// Advance does what is due in the given entries of one bucket: profiles that were held back are published, and people enter and leave
+// audiences by time alone. Entries that were overtaken are dropped.
 func (w *Worker) Advance(ctx context.Context, entries []Due) (Result, error) {
 	return w.retry(func() (Result, error) { return w.advanceDue(ctx, entries) })
+}
+
+// Reassess looks at everybody anew, as of a moment (epoch milliseconds): audiences are others than those that people were last found to be
+// in. Effects are left for the pipeline. It returns how many documents changed.
+func Reassess(ctx context.Context, config *Config, store Store, now int64) (int, error) {
+	worker := NewWorker(config, store)
+	changed := 0
+	for d, err := range NewReader(config, store).Documents(ctx) {
+		if err != nil {
+			return changed, err
+		}
+		result, err := worker.retry(func() (Result, error) { return worker.reassess(ctx, d.Key, now) })
+		if err != nil {
+			return changed, err
+		}
+		changed += result.Events
+	}
+	return changed, nil
+}
+
+// traceReassess stands for the event in effects of other audiences.
+const traceReassess = "audiences"
+
+func (w *Worker) reassess(ctx context.Context, key profile.Key, now int64) (Result, error) {
+	var result Result
+	docs := NewDocuments()
+	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
+	if _, err := l.documents(ctx, []profile.Key{key}); err != nil {
+		return result, err
+	}
+	e := docs.documents[key]
+	if e == nil {
+		return result, nil
+	}
+	progress, boxes, err := w.buckets(ctx, []profile.Key{key}, &result)
+	if err != nil {
+		return result, err
+	}
+	f, due, out := w.config.folder(), e.Due(), boxes.byPartition[bucketOf(key)]
+	view, changed, err := w.config.assess(&f, e, out, traceReassess, now)
+	if err != nil || !changed && e.Due() == due {
+		return result, err
+	}
+	if changed {
+		result.Events++
+		if err := w.config.publishNow(&f, e, view, out, traceReassess, now); err != nil {
+			return result, err
+		}
+	}
+	return result, w.commit(ctx, docs, progress, boxes, &result)
 }
 
 func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) {
@@ -45,13 +95,23 @@ func (w *Worker) advanceDue(ctx context.Context, entries []Due) (Result, error) 
 			continue
 		}
 		e := docs.documents[due.Document]
-		if e == nil || e.PublishDue != due.At {
+		if e == nil || e.Due() != due.At {
 			stale = append(stale, due)
 			continue
 		}
-		p := bucketOf(due.Document)
-		if err := w.config.publishNow(&f, e, byBucket.byPartition[p], traceDue, due.At); err != nil {
-			return result, err
+		out, publish := byBucket.byPartition[bucketOf(due.Document)], e.PublishDue == due.At
+		var view *profile.View
+		if e.AudienceDue == due.At {
+			var changed bool
+			if view, changed, err = w.config.assess(&f, e, out, traceDue, due.At); err != nil {
+				return result, err
+			}
+			publish = publish || changed
+		}
+		if publish {
+			if err := w.config.publishNow(&f, e, view, out, traceDue, due.At); err != nil {
+				return result, err
+			}
 		}
 		result.Events++
 	}

@@ -29,7 +29,7 @@ type entry struct {
 	cells    []cellRow           // as loaded
 	header   bool                // whether the header changed
 	changed  []*profile.Cell     // cells that changed
-	due      int64               // PublishDue as stored
+	due      int64               // Due as stored
 	cause    *Input              // the last event that touched it; nil when untouched
 	formerly identity.Identifier // a former member, of a dissolved document
 	received int64               // greatest receive time of those events
@@ -99,7 +99,7 @@ func (d *Documents) need(in *Input, n *Need) {
 func (d *Documents) Put(doc *profile.Document) { d.put(doc, 0, nil) }
 
 func (d *Documents) put(doc *profile.Document, version Version, cells []cellRow) *entry {
-	e := &entry{Document: doc, stored: version != 0, version: version, cells: cells, due: doc.PublishDue}
+	e := &entry{Document: doc, stored: version != 0, version: version, cells: cells, due: doc.Due()}
 	d.documents[doc.Key] = e
 	return e
 }
@@ -174,6 +174,9 @@ func (d *Documents) claim(id identity.ID, key profile.Key) {
 // move hands members and the cells they lead from one document to another.
 func (d *Documents) move(config *Config, from, to *entry, members []identity.Identifier) {
 	members = slices.Clone(members)
+	if len(from.Told) > 0 {
+		d.moveTold(config, from, to, members)
+	}
 	d.moveCells(from, to, from.TakeCells(config.Rules, members))
 	from.Hand(to.Document, members)
 	from.Remove(members...)
@@ -182,6 +185,20 @@ func (d *Documents) move(config *Config, from, to *entry, members []identity.Ide
 	for _, m := range members {
 		d.claim(identity.NewID(config.Namespace, m), to.Key)
 	}
+}
+
+// moveTold hands over what was told of profile IDs that members stand for.
+func (d *Documents) moveTold(config *Config, from, to *entry, members []identity.Identifier) {
+	ids := map[string]bool{}
+	for _, m := range members {
+		ids[identity.NewID(config.Namespace, m).String()] = true
+	}
+	from.Told = slices.DeleteFunc(slices.Clone(from.Told), func(t profile.Membership) bool {
+		if ids[t.ProfileID] {
+			to.Told = append(slices.Clone(to.Told), t)
+		}
+		return ids[t.ProfileID]
+	})
 }
 
 // moveCells hands cells that were taken out of one document to another.

@@ -19,6 +19,7 @@ import (
 const (
 	TopicProfiles        = "profiles"
 	TopicIdentityChanges = "identity-changes"
+	TopicAudienceChanges = "audience-changes"
 	TopicRejected        = "rejected"
 )
 
@@ -153,6 +154,91 @@ type IdentityEffect struct {
 	Unlisted int `json:"moved_unlisted,omitempty"`
 }
 
+// AudienceChange says how a person stands to an audience by now.
+type AudienceChange string
+
+// The changes.
+const (
+	AudienceEntered AudienceChange = "entered"
+	AudienceLeft    AudienceChange = "left"
+)
+
+// AudienceEffect is the JSON form of a record in the topic audience-changes.
+type AudienceEffect struct {
+	Version   int            `json:"v"`
+	ID        string         `json:"id"`
+	Trace     string         `json:"trace"` // ID of the event that caused it, or due when it was time alone
+	Time      string         `json:"time"`  // receive time or due time, RFC 3339
+	ProfileID string         `json:"profile_id"`
+	Audience  string         `json:"audience"`
+	Change    AudienceChange `json:"change"`
+	// Because holds the values of the attributes that the condition looks at.
+	Because map[string]json.RawMessage `json:"because,omitempty"`
+}
+
+// assess looks which audiences a person is in, tells of those entered and left, and notes when time alone may change that. It returns
+// the view by which it did, and whether anything changed.
+func (c *Config) assess(f *profile.Folder, e *entry, out *outbox, trace string, now int64) (*profile.View, bool, error) {
+	view, err := f.Fold(e.Document, now)
+	if err != nil {
+		return nil, false, err
+	}
+	next, err := f.Next(view, now)
+	if err != nil {
+		return nil, false, err
+	}
+	if next != e.AudienceDue {
+		e.AudienceDue, e.header = next, true
+	}
+	changed := false
+	tell := func(id, name string, change AudienceChange) error {
+		changed = true
+		effect := AudienceEffect{
+			Version: EffectVersion, ID: out.next(), Trace: trace, Time: formatTime(now), ProfileID: id, Audience: name, Change: change,
+			Because: map[string]json.RawMessage{},
+		}
+		for _, used := range c.Audiences.Because(name) {
+			for _, r := range view.Attributes {
+				if r.Name == used {
+					effect.Because[used] = r.Value.AppendJSON(nil)
+				}
+			}
+		}
+		return out.add(TopicAudienceChanges, id, effect)
+	}
+	own := profile.Membership{ProfileID: view.ID.String(), Audiences: view.Audiences}
+	var known []string
+	for _, told := range e.Told {
+		stays := own.Audiences
+		if told.ProfileID != own.ProfileID { // it became part of this profile
+			stays = nil
+		} else {
+			known = told.Audiences
+		}
+		for _, name := range told.Audiences {
+			if !slices.Contains(stays, name) {
+				if err := tell(told.ProfileID, name, AudienceLeft); err != nil {
+					return nil, false, err
+				}
+			}
+		}
+	}
+	for _, name := range own.Audiences {
+		if !slices.Contains(known, name) {
+			if err := tell(own.ProfileID, name, AudienceEntered); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	if changed {
+		e.Told, e.header = nil, true
+		if len(own.Audiences) > 0 {
+			e.Told = []profile.Membership{own}
+		}
+	}
+	return view, changed, nil
+}
+
 // movedBytes is about how much of the identifiers that moved an IdentityEffect lists; escaped as JSON they may be six times as long.
 const movedBytes = 256 << 10
 
@@ -218,10 +304,17 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 			continue
 		}
 		now := e.received
+		var view *profile.View
+		if !c.Audiences.Empty() || len(e.Told) > 0 {
+			var err error
+			if view, _, err = c.assess(&f, e, outboxOf(e.cause), e.cause.Event.ID, now); err != nil {
+				return err
+			}
+		}
 		switch {
 		case e.PublishDue != 0:
 		case e.Published == 0 || now-e.Published >= c.publishEvery():
-			if err := c.publishNow(&f, e, outboxOf(e.cause), e.cause.Event.ID, now); err != nil {
+			if err := c.publishNow(&f, e, view, outboxOf(e.cause), e.cause.Event.ID, now); err != nil {
 				return err
 			}
 		default:
@@ -232,10 +325,13 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 	return nil
 }
 
-func (c *Config) publishNow(f *profile.Folder, e *entry, out *outbox, trace string, now int64) error {
-	view, err := f.Fold(e.Document, now)
-	if err != nil {
-		return err
+// publishNow publishes the view of a moment, which may be at hand.
+func (c *Config) publishNow(f *profile.Folder, e *entry, view *profile.View, out *outbox, trace string, now int64) error {
+	if view == nil {
+		var err error
+		if view, err = f.Fold(e.Document, now); err != nil {
+			return err
+		}
 	}
 	id := view.ID.String()
 	if e.PublishedAs != "" && e.PublishedAs != id {

@@ -219,6 +219,9 @@ func (w *Worker) recheck(ctx context.Context, work recheckWork, refused map[iden
 	for _, key := range work.documents {
 		if e := docs.documents[key]; e != nil {
 			set, have, received = append(set, e), append(have, e.Members...), max(received, e.Published)
+			for _, c := range e.Cells {
+				received = max(received, c.Last.Time)
+			}
 		}
 	}
 	for _, g := range work.groups {

@@ -50,7 +50,7 @@ func (t *transaction) documents(docs *Documents) error {
 				return err
 			}
 		}
-		t.due(e, e.PublishDue)
+		t.due(e, e.Due())
 	}
 	t.drop(docs.dropped)
 	return nil

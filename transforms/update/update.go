@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/audience"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/identity"
@@ -28,6 +29,7 @@ type Config struct {
 	Events     *filter.Set                  // event definitions
 	Attributes *attribute.Set               // attributes
 	Limits     event.Limits                 // limits on one event
+	Audiences  *audience.Set                // audiences; nil: none
 	MaxListed  int                          // identifiers listed per profile; default profile.MaxListed
 	// CellsPerProfile is how many cells a document may have before the members seen longest ago are evicted; default 2000.
 	CellsPerProfile int
@@ -54,7 +56,7 @@ func (c *Config) cellsPerProfile() int {
 }
 
 func (c *Config) folder() profile.Folder {
-	return profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, MaxListed: c.MaxListed}
+	return profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, Audiences: c.Audiences, MaxListed: c.MaxListed}
 }
 
 func (c *Config) publishEvery() int64 {

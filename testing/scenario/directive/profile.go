@@ -120,6 +120,9 @@ func (v *view) attributes(w *scenario.World, names []string) (out []string, err 
 		}
 		out = append(out, r.Name+" "+value(r))
 	}
+	if len(v.Audiences) > 0 && (len(names) == 0 || slices.Contains(names, "audiences")) {
+		out = append(out, "audiences "+strings.Join(v.Audiences, " "))
+	}
 	return out, nil
 }
 

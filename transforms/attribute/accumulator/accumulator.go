@@ -97,6 +97,24 @@ func (v *Violation) Error() string {
 	return fmt.Sprintf("attribute %q: %s: %s", v.Attribute, v.Reason, v.Detail)
 }
 
+// Timed is implemented by accumulators whose answers may change by time alone.
+type Timed interface {
+	// Next returns the earliest moment after now (epoch milliseconds) at which the answer may be another one although nothing happens, or
+	// 0 when there is none. It may return one at which the answer is the same.
+	Next(state []byte, spec Spec, now int64) (int64, error)
+}
+
+// earlier returns the earlier of two moments after now; 0 and moments that are not after now are none.
+func earlier(a, b, now int64) int64 {
+	if a <= now {
+		a = 0
+	}
+	if b > now && (a == 0 || b < a) {
+		return b
+	}
+	return a
+}
+
 // Refuse returns the error with which an Accumulator turns down an observation; detail does not repeat the value.
 func Refuse(reason Reason, detail string) error { return &Violation{Reason: reason, Detail: detail} }
 

@@ -119,6 +119,24 @@ func (list) Result(state []byte, spec Spec, now int64) (Result, error) {
 	return r, nil
 }
 
+// Next implements Timed: the earliest event leaves the window.
+func (list) Next(state []byte, spec Spec, now int64) (int64, error) {
+	if len(state) == 0 || spec.Window == 0 {
+		return 0, nil
+	}
+	s, err := readList(state)
+	if err != nil {
+		return 0, err
+	}
+	next := int64(0)
+	for _, item := range s.all {
+		for _, e := range item.events {
+			next = earlier(next, spec.leaves(e.time, now), now)
+		}
+	}
+	return next, nil
+}
+
 func (i *listItem) appendJSON(dst []byte, fields []Field) ([]byte, error) {
 	id, _, err := DecodeValue(i.value)
 	if err != nil {

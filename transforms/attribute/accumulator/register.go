@@ -101,6 +101,18 @@ func (x register) Result(state []byte, spec Spec, now int64) (Result, error) {
 	return Result{Value: v}, err
 }
 
+// Next implements Timed: the last value holds for the window.
+func (x register) Next(state []byte, spec Spec, now int64) (int64, error) {
+	if x.sign < 0 || spec.Window == 0 || len(state) == 0 {
+		return 0, nil
+	}
+	e, err := readEntry(state)
+	if err != nil {
+		return 0, err
+	}
+	return earlier(e.time+spec.Window.Milliseconds(), spec.leaves(e.time, now), now), nil
+}
+
 // Check implements Accumulator.
 func (x register) Check(state []byte) error {
 	_, err := readEntry(state)
@@ -173,9 +185,26 @@ func (x since) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	unit := spec.Unit
-	if unit == 0 {
-		unit = 24 * time.Hour
+	return Result{Value: IntegerValue(max(now-t, 0) / x.unit(spec))}, nil
+}
+
+// unit returns the unit in milliseconds.
+func (since) unit(spec Spec) int64 {
+	if spec.Unit == 0 {
+		return (24 * time.Hour).Milliseconds()
 	}
-	return Result{Value: IntegerValue(max(now-t, 0) / unit.Milliseconds())}, nil
+	return spec.Unit.Milliseconds()
+}
+
+// Next implements Timed: another unit is over.
+func (x since) Next(state []byte, spec Spec, now int64) (int64, error) {
+	if len(state) == 0 {
+		return 0, nil
+	}
+	t, err := readTime(state)
+	if err != nil {
+		return 0, err
+	}
+	unit := x.unit(spec)
+	return t + (max(now-t, 0)/unit+1)*unit, nil
 }

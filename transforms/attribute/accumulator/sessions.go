@@ -279,6 +279,26 @@ func (x sessions) Result(state []byte, spec Spec, now int64) (Result, error) {
 	return r, nil
 }
 
+// Next implements Timed: the current session ends, or the earliest one leaves the window.
+func (x sessions) Next(state []byte, spec Spec, now int64) (int64, error) {
+	if len(state) == 0 || !x.current && spec.Window == 0 {
+		return 0, nil
+	}
+	var buf sessionBuffer
+	s, err := x.read(state, buf[:0])
+	if err != nil {
+		return 0, err
+	}
+	if x.current {
+		return earlier(s.cells[0].last+s.gap+1, 0, now), nil
+	}
+	next := int64(0)
+	for _, c := range s.cells {
+		next = earlier(next, spec.leaves(c.last, now), now)
+	}
+	return next, nil
+}
+
 // Check implements Accumulator.
 func (x sessions) Check(state []byte) error {
 	var buf sessionBuffer

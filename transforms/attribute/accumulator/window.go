@@ -284,6 +284,46 @@ func (x windowed) Result(state []byte, spec Spec, now int64) (Result, error) {
 	return acc.Result(whole, spec, now)
 }
 
+// Next implements Timed: the earliest pane of the window leaves it, or the day ends.
+func (x windowed) Next(state []byte, spec Spec, now int64) (int64, error) {
+	if len(state) == 0 {
+		return 0, nil
+	}
+	p, err := readPanes(state)
+	if err != nil {
+		return 0, err
+	}
+	from := spec.since(now)
+	for _, n := range slices.Backward(p.panes) {
+		switch {
+		case n.number < from:
+		case spec.Days:
+			return spec.midnight(now), nil
+		default:
+			return (n.number + spec.panesOf()) * p.length, nil
+		}
+	}
+	return 0, nil
+}
+
+// midnight returns when the local day ends.
+func (s Spec) midnight(now int64) int64 {
+	location := s.Location
+	if location == nil {
+		location = time.UTC
+	}
+	today := time.UnixMilli(now).In(location)
+	return time.Date(today.Year(), today.Month(), today.Day()+1, 0, 0, 0, 0, location).UnixMilli()
+}
+
+// leaves returns when what happened at t is not within the window any more.
+func (s Spec) leaves(t, now int64) int64 {
+	if s.Days {
+		return s.midnight(now)
+	}
+	return t + s.Window.Milliseconds()
+}
+
 // Check implements Accumulator.
 func (x windowed) Check(state []byte) error {
 	p, err := readPanes(state)

@@ -70,8 +70,33 @@ func Laws(t *testing.T, kind accumulator.Kind, spec accumulator.Spec, observatio
 		}
 		same("adding to merged states", grown)
 
+		l.timed(t, whole)
 		l.damaged(t, whole, all[0])
 	})
+}
+
+// timed checks that an answer changes by time alone at no earlier moment than the accumulator says.
+func (l laws) timed(t *rapid.T, state []byte) {
+	acc, ok := l.acc.(accumulator.Timed)
+	now := 1291161600000 + rapid.Int64Range(0, 4*24*60*60*1000).Draw(t, "now")
+	later := now + rapid.OneOf(rapid.Int64Range(0, 100), rapid.Int64Range(0, 60*60*1000), rapid.Int64Range(0, 40*24*60*60*1000)).Draw(t, "later")
+	if ok {
+		next, err := acc.Next(state, l.spec, now)
+		if err != nil || next != 0 && next <= now {
+			t.Fatalf("Next of % x at %d is %d, %v", state, now, next, err)
+		}
+		if next != 0 {
+			later = min(later, next-1)
+		}
+	}
+	before, err := l.acc.Result(state, l.spec, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := l.acc.Result(state, l.spec, later)
+	if err != nil || !before.Value.Equal(after.Value) || before.Overflow != after.Overflow {
+		t.Fatalf("Result of % x is %v at %d and %v, %v at %d, in between it should not change by time alone", state, before, now, after, err, later)
+	}
 }
 
 type laws struct {
@@ -163,6 +188,9 @@ func (l laws) damaged(t *rapid.T, state []byte, o accumulator.Observation) {
 	_, _ = l.acc.Add(nil, bad, l.spec, o)
 	_, _ = l.acc.Merge(nil, bad, state)
 	_, _ = l.acc.Merge(nil, state, bad)
+	if timed, ok := l.acc.(accumulator.Timed); ok {
+		_, _ = timed.Next(bad, l.spec, 1291161600000)
+	}
 	_, resultErr := l.acc.Result(bad, l.spec, 1291161600000)
 	if err := l.acc.Check(bad); err != nil && !errors.Is(err, accumulator.ErrDamaged) {
 		t.Fatalf("Check of % x: %v does not wrap ErrDamaged", bad, err)

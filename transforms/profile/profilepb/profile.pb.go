@@ -28,16 +28,18 @@ const (
 type Document struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	Members       []string               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`                            // key and value in turn, sorted
-	Cells         []byte                 `protobuf:"bytes,3,opt,name=cells,proto3" json:"cells,omitempty"`                                // IDs of 16 bytes each, sorted
-	Published     int64                  `protobuf:"varint,4,opt,name=published,proto3" json:"published,omitempty"`                       // receive time of the last profile published, epoch milliseconds; 0: never
-	PublishDue    int64                  `protobuf:"varint,5,opt,name=publish_due,json=publishDue,proto3" json:"publish_due,omitempty"`   // when a held-back profile is to be published, epoch milliseconds; 0: none is
-	PublishedAs   string                 `protobuf:"bytes,6,opt,name=published_as,json=publishedAs,proto3" json:"published_as,omitempty"` // the profile ID it was last published under
-	Refused       []string               `protobuf:"bytes,7,rep,name=refused,proto3" json:"refused,omitempty"`                            // refused links from leaders elsewhere: key and value of the leader, then of the member, sorted
-	Forgot        bool                   `protobuf:"varint,8,opt,name=forgot,proto3" json:"forgot,omitempty"`                             // whether there were more than are remembered
-	Pairs         []*Pair                `protobuf:"bytes,9,rep,name=pairs,proto3" json:"pairs,omitempty"`                                // rulings about members, sorted
-	Recheck       bool                   `protobuf:"varint,10,opt,name=recheck,proto3" json:"recheck,omitempty"`                          // whether all links have to be looked at again
-	Came          []string               `protobuf:"bytes,11,rep,name=came,proto3" json:"came,omitempty"`                                 // members that came from another person: key and value in turn, sorted
+	Members       []string               `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`                              // key and value in turn, sorted
+	Cells         []byte                 `protobuf:"bytes,3,opt,name=cells,proto3" json:"cells,omitempty"`                                  // IDs of 16 bytes each, sorted
+	Published     int64                  `protobuf:"varint,4,opt,name=published,proto3" json:"published,omitempty"`                         // receive time of the last profile published, epoch milliseconds; 0: never
+	PublishDue    int64                  `protobuf:"varint,5,opt,name=publish_due,json=publishDue,proto3" json:"publish_due,omitempty"`     // when a held-back profile is to be published, epoch milliseconds; 0: none is
+	PublishedAs   string                 `protobuf:"bytes,6,opt,name=published_as,json=publishedAs,proto3" json:"published_as,omitempty"`   // the profile ID it was last published under
+	Refused       []string               `protobuf:"bytes,7,rep,name=refused,proto3" json:"refused,omitempty"`                              // refused links from leaders elsewhere: key and value of the leader, then of the member, sorted
+	Forgot        bool                   `protobuf:"varint,8,opt,name=forgot,proto3" json:"forgot,omitempty"`                               // whether there were more than are remembered
+	Pairs         []*Pair                `protobuf:"bytes,9,rep,name=pairs,proto3" json:"pairs,omitempty"`                                  // rulings about members, sorted
+	Recheck       bool                   `protobuf:"varint,10,opt,name=recheck,proto3" json:"recheck,omitempty"`                            // whether all links have to be looked at again
+	Came          []string               `protobuf:"bytes,11,rep,name=came,proto3" json:"came,omitempty"`                                   // members that came from another person: key and value in turn, sorted
+	Told          []*Membership          `protobuf:"bytes,12,rep,name=told,proto3" json:"told,omitempty"`                                   // audiences that profiles were said to be in
+	AudienceDue   int64                  `protobuf:"varint,13,opt,name=audience_due,json=audienceDue,proto3" json:"audience_due,omitempty"` // when that may change by time alone, epoch milliseconds; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -149,6 +151,73 @@ func (x *Document) GetCame() []string {
 	return nil
 }
 
+func (x *Document) GetTold() []*Membership {
+	if x != nil {
+		return x.Told
+	}
+	return nil
+}
+
+func (x *Document) GetAudienceDue() int64 {
+	if x != nil {
+		return x.AudienceDue
+	}
+	return 0
+}
+
+// Membership is what was told about a profile ID last.
+type Membership struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProfileId     string                 `protobuf:"bytes,1,opt,name=profile_id,json=profileId,proto3" json:"profile_id,omitempty"`
+	Audiences     []string               `protobuf:"bytes,2,rep,name=audiences,proto3" json:"audiences,omitempty"` // ascending
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Membership) Reset() {
+	*x = Membership{}
+	mi := &file_profile_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Membership) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Membership) ProtoMessage() {}
+
+func (x *Membership) ProtoReflect() protoreflect.Message {
+	mi := &file_profile_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Membership.ProtoReflect.Descriptor instead.
+func (*Membership) Descriptor() ([]byte, []int) {
+	return file_profile_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Membership) GetProfileId() string {
+	if x != nil {
+		return x.ProfileId
+	}
+	return ""
+}
+
+func (x *Membership) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
 // Pair is what was ruled about two identifiers: the latest of each kind, absent when there was none.
 type Pair struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -162,7 +231,7 @@ type Pair struct {
 
 func (x *Pair) Reset() {
 	*x = Pair{}
-	mi := &file_profile_proto_msgTypes[1]
+	mi := &file_profile_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -174,7 +243,7 @@ func (x *Pair) String() string {
 func (*Pair) ProtoMessage() {}
 
 func (x *Pair) ProtoReflect() protoreflect.Message {
-	mi := &file_profile_proto_msgTypes[1]
+	mi := &file_profile_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -187,7 +256,7 @@ func (x *Pair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pair.ProtoReflect.Descriptor instead.
 func (*Pair) Descriptor() ([]byte, []int) {
-	return file_profile_proto_rawDescGZIP(), []int{1}
+	return file_profile_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Pair) GetEnds() []string {
@@ -233,7 +302,7 @@ type Cell struct {
 
 func (x *Cell) Reset() {
 	*x = Cell{}
-	mi := &file_profile_proto_msgTypes[2]
+	mi := &file_profile_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +314,7 @@ func (x *Cell) String() string {
 func (*Cell) ProtoMessage() {}
 
 func (x *Cell) ProtoReflect() protoreflect.Message {
-	mi := &file_profile_proto_msgTypes[2]
+	mi := &file_profile_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +327,7 @@ func (x *Cell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cell.ProtoReflect.Descriptor instead.
 func (*Cell) Descriptor() ([]byte, []int) {
-	return file_profile_proto_rawDescGZIP(), []int{2}
+	return file_profile_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Cell) GetFormat() uint32 {
@@ -314,7 +383,7 @@ type Order struct {
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_profile_proto_msgTypes[3]
+	mi := &file_profile_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +395,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_profile_proto_msgTypes[3]
+	mi := &file_profile_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +408,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_profile_proto_rawDescGZIP(), []int{3}
+	return file_profile_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Order) GetTime() int64 {
@@ -375,7 +444,7 @@ type Bucket struct {
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_profile_proto_msgTypes[4]
+	mi := &file_profile_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +456,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_profile_proto_msgTypes[4]
+	mi := &file_profile_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +469,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_profile_proto_rawDescGZIP(), []int{4}
+	return file_profile_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Bucket) GetEpoch() uint64 {
@@ -428,7 +497,7 @@ var File_profile_proto protoreflect.FileDescriptor
 
 const file_profile_proto_rawDesc = "" +
 	"\n" +
-	"\rprofile.proto\x12\rbraid.profile\"\xbf\x02\n" +
+	"\rprofile.proto\x12\rbraid.profile\"\x91\x03\n" +
 	"\bDocument\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12\x14\n" +
@@ -442,7 +511,14 @@ const file_profile_proto_rawDesc = "" +
 	"\x05pairs\x18\t \x03(\v2\x13.braid.profile.PairR\x05pairs\x12\x18\n" +
 	"\arecheck\x18\n" +
 	" \x01(\bR\arecheck\x12\x12\n" +
-	"\x04came\x18\v \x03(\tR\x04came\"\xb0\x01\n" +
+	"\x04came\x18\v \x03(\tR\x04came\x12-\n" +
+	"\x04told\x18\f \x03(\v2\x19.braid.profile.MembershipR\x04told\x12!\n" +
+	"\faudience_due\x18\r \x01(\x03R\vaudienceDue\"I\n" +
+	"\n" +
+	"Membership\x12\x1d\n" +
+	"\n" +
+	"profile_id\x18\x01 \x01(\tR\tprofileId\x12\x1c\n" +
+	"\taudiences\x18\x02 \x03(\tR\taudiences\"\xb0\x01\n" +
 	"\x04Pair\x12\x12\n" +
 	"\x04ends\x18\x01 \x03(\tR\x04ends\x120\n" +
 	"\bunlinked\x18\x02 \x01(\v2\x14.braid.profile.OrderR\bunlinked\x122\n" +
@@ -476,27 +552,29 @@ func file_profile_proto_rawDescGZIP() []byte {
 	return file_profile_proto_rawDescData
 }
 
-var file_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_profile_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_profile_proto_goTypes = []any{
-	(*Document)(nil), // 0: braid.profile.Document
-	(*Pair)(nil),     // 1: braid.profile.Pair
-	(*Cell)(nil),     // 2: braid.profile.Cell
-	(*Order)(nil),    // 3: braid.profile.Order
-	(*Bucket)(nil),   // 4: braid.profile.Bucket
+	(*Document)(nil),   // 0: braid.profile.Document
+	(*Membership)(nil), // 1: braid.profile.Membership
+	(*Pair)(nil),       // 2: braid.profile.Pair
+	(*Cell)(nil),       // 3: braid.profile.Cell
+	(*Order)(nil),      // 4: braid.profile.Order
+	(*Bucket)(nil),     // 5: braid.profile.Bucket
 }
 var file_profile_proto_depIdxs = []int32{
-	1, // 0: braid.profile.Document.pairs:type_name -> braid.profile.Pair
-	3, // 1: braid.profile.Pair.unlinked:type_name -> braid.profile.Order
-	3, // 2: braid.profile.Pair.forbidden:type_name -> braid.profile.Order
-	3, // 3: braid.profile.Pair.allowed:type_name -> braid.profile.Order
-	3, // 4: braid.profile.Cell.first:type_name -> braid.profile.Order
-	3, // 5: braid.profile.Cell.last:type_name -> braid.profile.Order
-	4, // 6: braid.profile.Cell.buckets:type_name -> braid.profile.Bucket
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	2, // 0: braid.profile.Document.pairs:type_name -> braid.profile.Pair
+	1, // 1: braid.profile.Document.told:type_name -> braid.profile.Membership
+	4, // 2: braid.profile.Pair.unlinked:type_name -> braid.profile.Order
+	4, // 3: braid.profile.Pair.forbidden:type_name -> braid.profile.Order
+	4, // 4: braid.profile.Pair.allowed:type_name -> braid.profile.Order
+	4, // 5: braid.profile.Cell.first:type_name -> braid.profile.Order
+	4, // 6: braid.profile.Cell.last:type_name -> braid.profile.Order
+	5, // 7: braid.profile.Cell.buckets:type_name -> braid.profile.Bucket
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_profile_proto_init() }
@@ -510,7 +588,7 @@ func file_profile_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_profile_proto_rawDesc), len(file_profile_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
