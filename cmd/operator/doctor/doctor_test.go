@@ -59,7 +59,7 @@ func TestFindings(t *testing.T) {
 		{"no braid.yaml", func(*testing.T, *doctor.Options) {}, "braid.yaml", doctor.OK, "there is none"},
 		{"new data directory", func(*testing.T, *doctor.Options) {}, "data directory", doctor.OK, "not made yet"},
 		{"no store yet", func(*testing.T, *doctor.Options) {}, "store", doctor.OK, "none yet"},
-		{"topics as planned", func(*testing.T, *doctor.Options) {}, "topics", doctor.OK, "all 8 as planned"},
+		{"topics as planned", func(*testing.T, *doctor.Options) {}, "topics", doctor.OK, "all 9 as planned"},
 		{"wrong segment", func(_ *testing.T, o *doctor.Options) { o.Segment, o.SegmentError = nil, errors.New("line 7") }, "segment.yaml", doctor.Fail, "line 7"},
 		{"wrong braid.yaml", func(_ *testing.T, o *doctor.Options) { o.Deployment, o.DeploymentError = nil, errors.New("line 8") }, "braid.yaml", doctor.Fail, "line 8"},
 		{"data is a file", func(t *testing.T, o *doctor.Options) {
