@@ -1,12 +1,14 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/profile"
@@ -36,6 +38,10 @@ func checkFormat(format uint32) error {
 type Partition struct {
 	Topic     string
 	Partition int32
+}
+
+func (p Partition) compare(o Partition) int {
+	return cmp.Or(strings.Compare(p.Topic, o.Topic), cmp.Compare(p.Partition, o.Partition))
 }
 
 // String returns topic/partition.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -254,7 +255,8 @@ func (w *Worker) commit(ctx context.Context, docs *Documents, progress map[Parti
 		t.write(w.keys.due(due.Document, due.At), nil)
 	}
 	sent := w.sent
-	for p, at := range progress {
+	for _, p := range slices.SortedFunc(maps.Keys(progress), Partition.compare) {
+		at := progress[p]
 		o := outboxes.byPartition[p]
 		key, err := t.outbox(o)
 		if err != nil {
