@@ -52,10 +52,19 @@ func (s *show) showMerge(out io.Writer) error {
 	row("events", func(v view) string { return strconv.Itoa(v.Events) })
 	for _, name := range slices.Sorted(maps.Keys(m.after.Attributes)) {
 		if text := m.after.shown(name); text != "null" && text != "0" {
-			row(name, func(v view) string { return v.shown(name) })
+			row(name, func(v view) string { return columnText(v.shown(name)) })
 		}
 	}
 	return w.Flush()
+}
+
+// columnText makes a value fit a column: of a long one, such as a cart, its beginning.
+func columnText(text string) string {
+	const most = 40
+	if letters := []rune(text); len(letters) > most {
+		return string(letters[:most-3]) + "..."
+	}
+	return text
 }
 
 func carried(m *merge) string {
