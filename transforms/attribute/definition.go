@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/braidhq/braid/transforms/attribute/accumulator"
+	"github.com/braidhq/braid/transforms/filter/condition"
 	"github.com/braidhq/braid/transforms/strict"
 )
 
@@ -49,11 +50,7 @@ func (e *FieldError) Error() string {
 	return e.Field + ": " + e.Message + " (" + e.Hint + ")"
 }
 
-var (
-	attributeName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,63}$`)
-	// reserved names cannot stand in expressions.
-	reserved = strings.Fields("true false null in as break const continue else for function if import let loop package namespace return var void while")
-)
+var attributeName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,63}$`)
 
 // Validate checks the definition by itself, not whether its event definition exists, and returns one error per thing that is wrong.
 func (d Definition) Validate() []*FieldError {
@@ -64,7 +61,7 @@ func (d Definition) Validate() []*FieldError {
 	switch {
 	case !attributeName.MatchString(d.Name):
 		wrong("name", "a letter, then letters, digits and _, at most 64", "%q cannot name an attribute", d.Name)
-	case slices.Contains(reserved, d.Name):
+	case slices.Contains(condition.ReservedWords, d.Name):
 		wrong("name", "choose another name", "%q is a word of the expression language", d.Name)
 	}
 	switch {

@@ -51,68 +51,53 @@ func (d Definition) derived() bool {
 }
 
 // derive compiles the derived attributes, each behind those that it uses.
-func derive(definitions []Definition) ([]derivation, []*DefinitionError) {
-	var names []string
+func derive(definitions []Definition) (sorted []derivation, errs []*DefinitionError) {
+	var names, derived []string
 	places := map[string]int{}
 	for i, d := range definitions {
 		names, places[d.Name] = append(names, d.Name), i
 	}
 	slices.Sort(names)
-	var errs []*DefinitionError
-	compiled := map[int]derivation{}
+	wrong := func(d Definition, message, hint string, line, column int) {
+		errs = append(errs, &DefinitionError{d.Name, &FieldError{Field: "value", Message: message, Hint: hint}, line, column})
+	}
+	var vocabulary *filter.Vocabulary
+	compiled := map[string]derivation{}
 	for i, d := range definitions {
 		if !d.derived() || d.Value == "" || len(d.Value) > MaxExpression {
 			continue
 		}
-		others := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == d.Name })
-		expression, err := filter.CompileExpression(string(d.Value), others)
+		var err error
+		if vocabulary == nil {
+			if vocabulary, err = filter.NewVocabulary(names); err != nil {
+				wrong(d, err.Error(), "", 0, 0)
+				return nil, errs
+			}
+		}
+		expression, err := vocabulary.Compile(string(d.Value))
 		var mistakes filter.Errors
 		if errors.As(err, &mistakes) {
 			for _, m := range mistakes {
-				if m.Message == fmt.Sprintf("unknown name %q", d.Name) {
-					m.Message, m.Hint = "an attribute cannot be derived from itself", ""
-				}
-				errs = append(errs, &DefinitionError{d.Name, &FieldError{Field: "value", Message: m.Message, Hint: m.Hint}, m.Line, m.Column})
+				wrong(d, m.Message, m.Hint, m.Line, m.Column)
 			}
+			continue
+		}
+		if slices.Contains(expression.Names(), d.Name) {
+			wrong(d, "an attribute cannot be derived from itself", "", 0, 0)
 			continue
 		}
 		c := derivation{place: i, Expression: expression, uses: map[string]int{}}
 		for _, name := range expression.Names() {
 			c.uses[name] = places[name]
 		}
-		compiled[i] = c
+		compiled[d.Name], derived = c, append(derived, d.Name)
 	}
-	return order(definitions, compiled, errs)
-}
-
-// order sorts derivations so that each stands behind those it uses.
-func order(definitions []Definition, compiled map[int]derivation, errs []*DefinitionError) ([]derivation, []*DefinitionError) {
-	var sorted []derivation
-	state := map[int]int{} // 1: under way, 2: done
-	var chain []string
-	var visit func(place int)
-	visit = func(place int) {
-		c, derived := compiled[place]
-		name := definitions[place].Name
-		switch {
-		case !derived || state[place] == 2:
-			return
-		case state[place] == 1:
-			circle := slices.Concat(chain[slices.Index(chain, name):], []string{name})
-			errs = append(errs, &DefinitionError{Name: name, Err: &FieldError{Field: "value", Message: "attributes are derived from each other in a circle: " + strings.Join(circle, " from ")}})
-			return
-		}
-		state[place] = 1
-		chain = append(chain, name)
-		for _, used := range c.Names() {
-			visit(c.uses[used])
-		}
-		chain = chain[:len(chain)-1]
-		state[place] = 2
-		sorted = append(sorted, c)
+	order, circles := filter.Order(derived, func(name string) []string { return compiled[name].Names() })
+	for _, circle := range circles {
+		wrong(definitions[places[circle[0]]], "attributes are derived from each other in a circle: "+strings.Join(circle, " from "), "", 0, 0)
 	}
-	for place := range definitions {
-		visit(place)
+	for _, name := range order {
+		sorted = append(sorted, compiled[name])
 	}
 	return sorted, errs
 }

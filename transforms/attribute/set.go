@@ -162,12 +162,36 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 
 // Hash returns the hash of the definition with the given name.
 func (s *Set) Hash(name string) (Hash, bool) {
-	for i := range s.definitions {
-		if s.definitions[i].Name == name && s.definitions[i].kind != nil {
-			return s.definitions[i].hash, true
-		}
+	if i := s.place(name); i >= 0 && s.definitions[i].kind != nil {
+		return s.definitions[i].hash, true
 	}
 	return 0, false
+}
+
+// place returns the place of a definition, or -1.
+func (s *Set) place(name string) int {
+	return slices.IndexFunc(s.definitions, func(c compiled) bool { return c.Name == name })
+}
+
+// read returns the state of a definition and what the accumulator is told: where an attribute holds the time zone, that of the person.
+func (s *Set) read(c *compiled, now int64, states States) (body []byte, spec accumulator.Spec, err error) {
+	spec = c.spec
+	if c.zone >= 0 {
+		zone := &s.definitions[c.zone] // which has none itself
+		state, err := zone.find(states)
+		if err != nil {
+			return nil, spec, &StateError{Hash: zone.hash, Err: err}
+		}
+		answer, err := zone.kind.Accumulator.Result(state, zone.spec, now)
+		if err != nil {
+			return nil, spec, &StateError{Hash: zone.hash, Err: err}
+		}
+		spec.Location = locationOf(answer.Value)
+	}
+	if body, err = c.find(states); err != nil {
+		return nil, spec, &StateError{Hash: c.hash, Err: err}
+	}
+	return body, spec, nil
 }
 
 // Results answers all definitions, in their order, at the moment now (epoch milliseconds). A state that cannot be read answers null
@@ -181,15 +205,13 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 			if c.kind == nil || c.zone >= 0 != zoned {
 				continue
 			}
-			spec := &c.spec
-			if zoned {
-				inZone := c.spec
-				inZone.Location = locationOf(out[c.zone].Value)
-				spec = &inZone
-			}
 			body, err := c.find(states)
 			if err == nil {
-				out[i], err = c.kind.Accumulator.Result(body, *spec, now)
+				spec := c.spec
+				if zoned {
+					spec.Location = locationOf(out[c.zone].Value)
+				}
+				out[i], err = c.kind.Accumulator.Result(body, spec, now)
 			}
 			if err != nil {
 				out[i] = accumulator.Result{}
@@ -206,87 +228,60 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 }
 
 // Next returns the earliest moment after now at which one of the named attributes may change although nothing happens; 0 when none does.
-func (s *Set) Next(names []string, now int64, states States) (int64, error) {
-	var results []accumulator.Result // where a time zone is among them
-	next := int64(0)
-	visited := map[string]bool{}
-	var visit func(name string) error
-	visit = func(name string) error {
-		i := slices.IndexFunc(s.definitions, func(c compiled) bool { return c.Name == name })
-		if i < 0 || visited[name] {
-			return nil
-		}
-		visited[name] = true
-		c := &s.definitions[i]
-		if c.kind == nil {
-			for _, d := range s.derived {
-				if d.place != i {
-					continue
-				}
-				for _, used := range d.Names() {
-					if err := visit(used); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		}
+func (s *Set) Next(names []string, now int64, states States) (next int64, err error) {
+	for _, c := range s.accumulated(names) {
 		timed, ok := c.kind.Accumulator.(accumulator.Timed)
 		if !ok {
-			return nil
+			continue
 		}
-		body, err := c.find(states)
+		body, spec, err := s.read(c, now, states)
 		if err != nil {
-			return &StateError{Hash: c.hash, Err: err}
-		}
-		spec := c.spec
-		if c.zone >= 0 {
-			if results == nil {
-				if results, err = s.Results(now, states); err != nil {
-					return err
-				}
-			}
-			spec.Location = locationOf(results[c.zone].Value)
+			return 0, err
 		}
 		at, err := timed.Next(body, spec, now)
 		if err != nil {
-			return &StateError{Hash: c.hash, Err: err}
+			return 0, &StateError{Hash: c.hash, Err: err}
 		}
 		if at > now && (next == 0 || at < next) {
 			next = at
-		}
-		return nil
-	}
-	for _, name := range names {
-		if err := visit(name); err != nil {
-			return 0, err
 		}
 	}
 	return next, nil
 }
 
+// accumulated returns those of the named attributes that have states, and those that derived ones among them are made of in the end.
+func (s *Set) accumulated(names []string) (all []*compiled) {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	for _, d := range slices.Backward(s.derived) { // what they use stands before them
+		if wanted[s.definitions[d.place].Name] {
+			for _, used := range d.Names() {
+				wanted[used] = true
+			}
+		}
+	}
+	for i := range s.definitions {
+		if c := &s.definitions[i]; wanted[c.Name] && c.kind != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // Panes returns what each pane of a windowed attribute answers by itself at a moment, earliest first; nil when it has none.
 func (s *Set) Panes(name string, now int64, states States) ([]accumulator.PaneResult, error) {
-	for i := range s.definitions {
-		c := &s.definitions[i]
-		if c.Name != name || c.kind == nil {
-			continue
-		}
-		body, err := c.find(states)
-		if err != nil {
-			return nil, err
-		}
-		spec := c.spec
-		if c.zone >= 0 {
-			results, err := s.Results(now, states)
-			if err != nil {
-				return nil, err
-			}
-			spec.Location = locationOf(results[c.zone].Value)
-		}
-		return c.kind.Panes(body, spec, now)
+	i := s.place(name)
+	if i < 0 || s.definitions[i].kind == nil {
+		return nil, nil
 	}
-	return nil, nil
+	c := &s.definitions[i]
+	body, spec, err := s.read(c, now, states)
+	if err != nil {
+		return nil, err
+	}
+	return c.kind.Panes(body, spec, now)
 }
 
 // find returns the body of the definition's state, nil when there is none.

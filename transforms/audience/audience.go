@@ -8,7 +8,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/attribute/accumulator"
@@ -44,26 +43,33 @@ func (e *DefinitionError) Error() string { return fmt.Sprintf("audience %q: %s",
 
 // Set is a set of compiled audiences, each behind those it names. It is safe for concurrent use; a nil Set is empty.
 type Set struct {
-	audiences []compiled
-	meaning   string
+	audiences  []compiled
+	attributes []string // that any condition uses, ascending
+	meaning    string
 }
 
 type compiled struct {
 	name       string
 	condition  *filter.Expression
 	attributes []string // that it uses itself
-	others     []string // audiences that it names
 }
+
+// others returns the audiences that the condition names.
+func (c compiled) others() []string { return c.condition.Fields(NameAudiences) }
 
 var audienceName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
-// otherAudience finds audiences in the text of a condition; what stands in quotes does not matter, for it only orders them.
-var otherAudience = regexp.MustCompile(`\baudiences\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)`)
-
 // NewSet compiles audiences; attributes are the names of all attributes.
 func NewSet(definitions []Definition, attributes []string) (*Set, []*DefinitionError) {
+	if len(definitions) == 0 {
+		return &Set{}, nil
+	}
 	names := append(slices.Clone(attributes), NameIdentifiers, NameAudiences)
 	slices.Sort(names)
+	vocabulary, err := filter.NewVocabulary(names)
+	if err != nil {
+		return nil, []*DefinitionError{{Name: definitions[0].Name, Message: err.Error()}}
+	}
 	all := map[string]compiled{}
 	known := map[string]bool{}
 	var errs []*DefinitionError
@@ -86,7 +92,7 @@ func NewSet(definitions []Definition, attributes []string) (*Set, []*DefinitionE
 			continue
 		}
 		c := compiled{name: d.Name}
-		expression, err := filter.CompileExpression(d.When, names)
+		expression, err := vocabulary.Compile(d.When)
 		var mistakes filter.Errors
 		if errors.As(err, &mistakes) {
 			for _, m := range mistakes {
@@ -100,48 +106,26 @@ func NewSet(definitions []Definition, attributes []string) (*Set, []*DefinitionE
 				c.attributes = append(c.attributes, name)
 			}
 		}
-		for _, m := range otherAudience.FindAllStringSubmatch(d.When, -1) {
-			switch {
-			case !known[m[1]]:
-				wrong("", "there is no audience %q", m[1])
-			case !slices.Contains(c.others, m[1]):
-				c.others = append(c.others, m[1])
+		for _, other := range expression.Fields(NameAudiences) {
+			if !known[other] {
+				wrong("", "there is no audience %q", other)
 			}
 		}
 		all[d.Name] = c
 	}
-	return order(all, errs)
-}
-
-// order puts each audience behind those that it names.
-func order(all map[string]compiled, errs []*DefinitionError) (*Set, []*DefinitionError) {
+	order, circles := filter.Order(slices.Sorted(maps.Keys(all)), func(name string) []string { return all[name].others() })
+	for _, circle := range circles {
+		errs = append(errs, &DefinitionError{Name: circle[0], Message: "audiences name each other in a circle"})
+	}
 	s := &Set{}
-	state := map[string]int{} // 1: under way, 2: done
-	var visit func(name string)
-	visit = func(name string) {
-		c, ok := all[name]
-		switch {
-		case !ok || state[name] == 2:
-			return
-		case state[name] == 1:
-			errs = append(errs, &DefinitionError{Name: name, Message: "audiences name each other in a circle"})
-			return
-		}
-		state[name] = 1
-		for _, other := range c.others {
-			visit(other)
-		}
-		state[name] = 2
+	for _, name := range order {
+		c := all[name]
 		s.audiences = append(s.audiences, c)
+		s.attributes = append(s.attributes, c.attributes...)
+		s.meaning += fmt.Sprintf("%s: %s\n", c.name, c.condition)
 	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		visit(name)
-	}
-	var meaning strings.Builder
-	for _, c := range s.audiences {
-		fmt.Fprintf(&meaning, "%s: %s\n", c.name, c.condition)
-	}
-	s.meaning = meaning.String()
+	slices.Sort(s.attributes)
+	s.attributes = slices.Compact(s.attributes)
 	return s, errs
 }
 
@@ -161,12 +145,7 @@ func (s *Set) Attributes() []string {
 	if s == nil {
 		return nil
 	}
-	var names []string
-	for _, c := range s.audiences {
-		names = append(names, c.attributes...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return s.attributes
 }
 
 // Members returns the audiences that a person is in, ascending, by the answers of attributes and the values seen last of each key. Where a
@@ -212,7 +191,7 @@ func (s *Set) Because(name string) []string {
 			continue
 		}
 		names = append(names, c.attributes...)
-		for _, other := range c.others {
+		for _, other := range c.others() {
 			names = append(names, s.Because(other)...)
 		}
 	}

@@ -141,6 +141,17 @@ func PathHead(path string) string {
 	return name
 }
 
+// SplitPath returns the names of a path, as they stand in the JSON.
+func SplitPath(path string) []string {
+	var names []string
+	for more := true; more; {
+		var name string
+		name, path, more = cutPath(path)
+		names = append(names, name)
+	}
+	return names
+}
+
 func cutPath(path string) (name, rest string, more bool) {
 	i := strings.IndexAny(path, `.\`)
 	switch {

@@ -89,11 +89,7 @@ func (v *validator) compile() *Segment {
 		failed("attributes", err)
 		return nil
 	}
-	var wrong []*audience.DefinitionError
-	if s.Audiences, wrong = f.audiences(); len(wrong) > 0 { // they were found before
-		failed("audiences", wrong[0])
-		return nil
-	}
+	s.Audiences = v.audiences
 	canonical, err := s.Canonical()
 	if err != nil {
 		failed("", err)

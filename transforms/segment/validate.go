@@ -18,14 +18,15 @@ var (
 	segmentName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 	plainName   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,63}$`)
 	// expressionNames cannot name an attribute: expressions over profiles and events know them as something else.
-	expressionNames = []string{"properties", "context", "identifiers", "time", "received", "table", "event_id", "profile_id", "now"}
+	expressionNames = []string{"properties", "context", "identifiers", "time", "received", "table", "event_id", "profile_id", "now", "audiences"}
 )
 
 // validator checks a decoded file and points each mistake to its place.
 type validator struct {
-	doc    *strict.Document
-	file   *File
-	events *filter.Set
+	doc       *strict.Document
+	file      *File
+	events    *filter.Set
+	audiences *audience.Set
 }
 
 func (v *validator) validate() {
@@ -209,22 +210,18 @@ func (v *validator) checkEvents() {
 func (v *validator) checkAudiences() {
 	names := slices.Sorted(maps.Keys(v.file.Audiences))
 	v.limit("audiences", len(names), "audiences", v.file.Limits.Audiences, "audiences")
-	_, wrong := v.file.audiences()
+	var definitions []audience.Definition
+	for _, name := range names {
+		definitions = append(definitions, audience.Definition{Name: name, When: v.file.Audiences[name]})
+	}
+	var wrong []*audience.DefinitionError
+	v.audiences, wrong = audience.NewSet(definitions, slices.Sorted(maps.Keys(v.file.Attributes)))
 	for _, e := range wrong {
 		if v.doc.Failed(strict.Path("audiences").Key(e.Name)) {
 			continue
 		}
 		v.doc.ReportIn(strict.Path("audiences").Key(e.Name), max(e.Line, 1), max(e.Column, 1), e.Hint, "%s", e.Message)
 	}
-}
-
-// audiences compiles the audiences.
-func (f *File) audiences() (*audience.Set, []*audience.DefinitionError) {
-	var definitions []audience.Definition
-	for _, name := range slices.Sorted(maps.Keys(f.Audiences)) {
-		definitions = append(definitions, audience.Definition{Name: name, When: f.Audiences[name]})
-	}
-	return audience.NewSet(definitions, slices.Sorted(maps.Keys(f.Attributes)))
 }
 
 // split undoes errors.Join.

@@ -15,7 +15,7 @@ type Documents struct {
 	moved     map[identity.ID]profile.Key // identifiers whose row has to be written
 	unclaimed map[identity.ID]Version     // identifiers that no document has in the store; the version of what stands there instead
 	evicted   map[identity.ID]identity.ID // identifiers that a document forgot, and the one that leads to it
-	forgotten map[identity.ID]identity.ID // those of them whose row has to be written
+	forgotten map[identity.ID]bool        // those of them whose row has to be written
 	dissolved []*entry                    // documents that were stored and are no more
 	dropped   []cellRow                   // of cells that went into others
 	touched   []*entry                    // in order of their first change
@@ -69,7 +69,7 @@ func (e *entry) rows() ([]cellRow, int, error) {
 func NewDocuments() *Documents {
 	return &Documents{
 		where: map[identity.ID]profile.Key{}, documents: map[profile.Key]*entry{}, moved: map[identity.ID]profile.Key{},
-		unclaimed: map[identity.ID]Version{}, evicted: map[identity.ID]identity.ID{}, forgotten: map[identity.ID]identity.ID{},
+		unclaimed: map[identity.ID]Version{}, evicted: map[identity.ID]identity.ID{}, forgotten: map[identity.ID]bool{},
 	}
 }
 
@@ -249,7 +249,7 @@ func (d *Documents) evict(config *Config, e *entry, in *Input) ([]IdentityChange
 		if _, known := d.where[to]; !known {
 			d.where[to] = e.Key
 		}
-		d.where[id], d.evicted[id], d.forgotten[id] = profile.Key{}, to, to
+		d.where[id], d.evicted[id], d.forgotten[id] = profile.Key{}, to, true
 		for _, former := range d.dissolved {
 			if former.formerly == gone.Identifier {
 				former.formerly = gone.To
@@ -273,10 +273,15 @@ func (d *Documents) evict(config *Config, e *entry, in *Input) ([]IdentityChange
 
 // countedBefore reports whether an event was counted by the leader's document before an identifier that it carries was evicted.
 func (d *Documents) countedBefore(config *Config, leads *entry, in *Input) bool {
-	left := slices.DeleteFunc(slices.Clone(in.Identifiers), func(i identity.Identifier) bool {
-		_, evicted := d.evicted[identity.NewID(config.Namespace, i)]
-		return evicted && !leads.Has(i)
-	})
+	if len(d.evicted) == 0 {
+		return false
+	}
+	var left []identity.Identifier
+	for i, id := range in.IDs {
+		if _, evicted := d.evicted[id]; !evicted || leads.Has(in.Identifiers[i]) {
+			left = append(left, in.Identifiers[i])
+		}
+	}
 	if len(left) == len(in.Identifiers) || len(left) == 0 {
 		return false
 	}

@@ -32,7 +32,8 @@ func (t *transaction) documents(docs *Documents) error {
 	for id, key := range docs.moved {
 		t.write(t.keys.identifier(id), append([]byte(nil), key[:]...))
 	}
-	for id, to := range docs.forgotten {
+	for id := range docs.forgotten {
+		to := docs.evicted[id]
 		t.write(t.keys.identifier(id), append([]byte{rowEvicted}, to[:]...))
 	}
 	for id, version := range docs.unclaimed {

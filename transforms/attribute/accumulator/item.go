@@ -2,7 +2,6 @@ package accumulator
 
 import (
 	"bytes"
-	"math"
 	"slices"
 
 	"github.com/braidhq/braid/transforms/attribute/decimal"
@@ -90,13 +89,7 @@ func (list) Result(state []byte, spec Spec, now int64) (Result, error) {
 		slices.SortStableFunc(s.all, func(a, b listItem) int { return b.touched().compare(a.touched()) })
 		s.all = s.all[:s.items]
 	}
-	from := int64(math.MinInt64)
-	switch {
-	case spec.Days:
-		from = spec.since(now) * spec.Pane.Milliseconds()
-	case spec.Window > 0:
-		from = now - spec.Window.Milliseconds() + 1
-	}
+	from := spec.from(now)
 	var live []listItem
 	for _, item := range s.all {
 		r.Overflow = r.Overflow || len(item.events) == maxItemEvents

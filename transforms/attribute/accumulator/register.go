@@ -185,15 +185,12 @@ func (x since) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Value: IntegerValue(max(now-t, 0) / x.unit(spec))}, nil
+	return Result{Value: IntegerValue(max(now-t, 0) / spec.unit(24*time.Hour))}, nil
 }
 
 // unit returns the unit in milliseconds.
-func (since) unit(spec Spec) int64 {
-	if spec.Unit == 0 {
-		return (24 * time.Hour).Milliseconds()
-	}
-	return spec.Unit.Milliseconds()
+func (s Spec) unit(byDefault time.Duration) int64 {
+	return cmp.Or(s.Unit, byDefault).Milliseconds()
 }
 
 // Next implements Timed: another unit is over.
@@ -205,6 +202,6 @@ func (x since) Next(state []byte, spec Spec, now int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	unit := x.unit(spec)
+	unit := spec.unit(24 * time.Hour)
 	return t + (max(now-t, 0)/unit+1)*unit, nil
 }

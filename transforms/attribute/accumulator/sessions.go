@@ -1,6 +1,7 @@
 package accumulator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -185,15 +186,7 @@ func (x sessions) Add(dst, state []byte, spec Spec, o Observation) ([]byte, erro
 	if err != nil {
 		return dst, err
 	}
-	i, found := slices.BinarySearchFunc(s.cells, c.number, func(d sessionCell, n int64) int {
-		switch {
-		case d.number > n:
-			return -1
-		case d.number < n:
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(s.cells, c.number, func(d sessionCell, n int64) int { return cmp.Compare(n, d.number) })
 	switch {
 	case found:
 		s.cells[i] = s.cells[i].join(c)
@@ -248,14 +241,8 @@ func (x sessions) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if x.current && now > s.cells[0].last+s.gap {
 		return countResult(0), nil
 	}
-	var from int64 = math.MinInt64
-	if spec.Window > 0 && !x.current {
-		from = now - spec.Window.Milliseconds() + 1
-		if spec.Days {
-			from = spec.since(now) * spec.Pane.Milliseconds()
-		}
-	}
-	if s.cells[0].last < from {
+	from := spec.from(now)
+	if !x.current && s.cells[0].last < from {
 		return countResult(0), nil
 	}
 	count, runs := s.cells[0].count, 1
@@ -337,11 +324,7 @@ func (x sessionSpan) Result(state []byte, spec Spec, now int64) (Result, error) 
 	}
 	r := Result{Value: TimeValue(s.cells[i].first), Overflow: s.gone && i == len(s.cells)-1}
 	if !x.start {
-		unit := spec.Unit
-		if unit == 0 {
-			unit = time.Second
-		}
-		r.Value = IntegerValue((last - s.cells[i].first) / unit.Milliseconds())
+		r.Value = IntegerValue((last - s.cells[i].first) / spec.unit(time.Second))
 	}
 	return r, nil
 }

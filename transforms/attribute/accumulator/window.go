@@ -1,8 +1,10 @@
 package accumulator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"time"
 )
@@ -51,7 +53,7 @@ func (s Spec) panesOf() int64 {
 	return int64((window + s.Pane - 1) / s.Pane)
 }
 
-// Horizon returns how many panes are kept: those of the window, and as many as the newest event may be ahead.
+// horizon returns how many panes are kept: those of the window, and as many as the newest event may be ahead.
 func (s Spec) horizon() int64 { return s.panesOf() + int64((Ahead+s.Pane-1)/s.Pane) + 1 }
 
 // since returns the number of the window's first pane.
@@ -60,14 +62,28 @@ func (s Spec) since(now int64) int64 {
 	if !s.Days {
 		return cellNumber(now, length) - s.panesOf() + 1
 	}
+	return cellNumber(s.midnight(now, 1-int(s.Window/(24*time.Hour))), length)
+}
+
+// midnight returns when the local day begins that is so many days after today.
+func (s Spec) midnight(now int64, days int) int64 {
 	location := s.Location
 	if location == nil {
 		location = time.UTC
 	}
 	today := time.UnixMilli(now).In(location)
-	days := int(s.Window / (24 * time.Hour))
-	from := time.Date(today.Year(), today.Month(), today.Day()-days+1, 0, 0, 0, 0, location)
-	return cellNumber(from.UnixMilli(), length)
+	return time.Date(today.Year(), today.Month(), today.Day()+days, 0, 0, 0, 0, location).UnixMilli()
+}
+
+// from returns the first moment of the window, for accumulators that keep moments; without a window all are in it.
+func (s Spec) from(now int64) int64 {
+	switch {
+	case s.Days:
+		return s.since(now) * s.Pane.Milliseconds()
+	case s.Window > 0:
+		return now - s.Window.Milliseconds() + 1
+	}
+	return math.MinInt64
 }
 
 func (p *panes) head(state []byte) (version uint8, rest []byte, err error) {
@@ -197,7 +213,7 @@ func (x windowed) Add(dst, state []byte, spec Spec, o Observation) ([]byte, erro
 		return dst, err
 	}
 	p.kind = x.inner
-	i, found := slices.BinarySearchFunc(p.panes, number, func(n pane, number int64) int { return -compareInt(n.number, number) })
+	i, found := slices.BinarySearchFunc(p.panes, number, func(n pane, number int64) int { return cmp.Compare(number, n.number) })
 	var old []byte
 	if found {
 		old = p.panes[i].state
@@ -298,7 +314,7 @@ func (x windowed) Next(state []byte, spec Spec, now int64) (int64, error) {
 		switch {
 		case n.number < from:
 		case spec.Days:
-			return spec.midnight(now), nil
+			return spec.midnight(now, 1), nil
 		default:
 			return (n.number + spec.panesOf()) * p.length, nil
 		}
@@ -306,20 +322,10 @@ func (x windowed) Next(state []byte, spec Spec, now int64) (int64, error) {
 	return 0, nil
 }
 
-// midnight returns when the local day ends.
-func (s Spec) midnight(now int64) int64 {
-	location := s.Location
-	if location == nil {
-		location = time.UTC
-	}
-	today := time.UnixMilli(now).In(location)
-	return time.Date(today.Year(), today.Month(), today.Day()+1, 0, 0, 0, 0, location).UnixMilli()
-}
-
 // leaves returns when what happened at t is not within the window any more.
 func (s Spec) leaves(t, now int64) int64 {
 	if s.Days {
-		return s.midnight(now)
+		return s.midnight(now, 1)
 	}
 	return t + s.Window.Milliseconds()
 }
@@ -378,14 +384,4 @@ func asDamaged(err error) error {
 		return err
 	}
 	return errors.Join(ErrDamaged, err)
-}
-
-func compareInt(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/braidhq/braid/transforms/event"
 )
 
 // Expression returns the CEL expression that means the same. The error is an *Error.
@@ -121,28 +123,9 @@ func (w *writer) items(c Condition, path, item string) string {
 
 var identifier = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
-// split cuts a path at its dots.
-func split(path string) []string {
-	var names []string
-	var name strings.Builder
-	for i := 0; i < len(path); i++ {
-		switch {
-		case path[i] == '\\' && i+1 < len(path):
-			i++
-			name.WriteByte(path[i])
-		case path[i] == '.':
-			names = append(names, name.String())
-			name.Reset()
-		default:
-			name.WriteByte(path[i])
-		}
-	}
-	return append(names, name.String())
-}
-
 // path writes a path as CEL does.
 func (w *writer) path(path, at, item string) string {
-	names := split(path)
+	names := event.SplitPath(path)
 	switch root := names[0]; {
 	case item != "" && root == "item":
 		names[0] = item
@@ -158,7 +141,7 @@ func (w *writer) path(path, at, item string) string {
 func steps(names []string) []string {
 	texts := []string{names[0]}
 	for _, name := range names[1:] {
-		if identifier.MatchString(name) && !slices.Contains(reserved, name) {
+		if identifier.MatchString(name) && !slices.Contains(ReservedWords, name) {
 			texts = append(texts, "."+name)
 		} else {
 			texts = append(texts, "["+quote(name)+"]")
@@ -167,8 +150,8 @@ func steps(names []string) []string {
 	return texts
 }
 
-// reserved cannot follow a dot.
-var reserved = strings.Fields("true false null in as break const continue else for function if import let loop package namespace return var void while")
+// ReservedWords are the words of CEL that name nothing in expressions.
+var ReservedWords = strings.Fields("true false null in as break const continue else for function if import let loop package namespace return var void while")
 
 func (w *writer) operator(c Condition, name, path, item string) string {
 	if c.Field == "" {
@@ -221,7 +204,7 @@ func (w *writer) operator(c Condition, name, path, item string) string {
 
 // missing says that a field, or one that it lies in, is not there or null.
 func (w *writer) missing(path, item string) string {
-	names := split(path)
+	names := event.SplitPath(path)
 	if names[0] == "item" && item != "" {
 		names[0] = item
 	}
