@@ -296,3 +296,25 @@ func TestResultsOfNobody(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A local day that has 25 hours is one day all the same.
+func TestLongDay(t *testing.T) {
+	day := minutes(24 * 60)
+	set := newSet(t,
+		attribute.Definition{Name: "last", Kind: "last", Event: "any", Value: "properties.v", Window: day, Zone: "Europe/Berlin"},
+		attribute.Definition{Name: "count", Kind: "counter", Event: "any", Window: day, Zone: "Europe/Berlin"})
+	midnight := time.Date(2026, 10, 24, 22, 0, 0, 0, time.UTC).UnixMilli() // of 25 October in Berlin
+	const hour = 60 * 60 * 1000
+	states, _, err := set.Add(nil, at(midnight+hour/10, `{"properties":{"v":"a"}}`), []int{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for now, want := range map[int64]map[string]string{
+		midnight + 25*hour - 1: {"last": `"a"`, "count": "1"},
+		midnight + 25*hour:     {"last": "null", "count": "0"},
+	} {
+		if diff := cmp.Diff(want, answers(t, set, now, states)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", time.UnixMilli(now).UTC(), diff)
+		}
+	}
+}

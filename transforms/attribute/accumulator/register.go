@@ -94,7 +94,7 @@ func (x register) Result(state []byte, spec Spec, now int64) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if x.sign > 0 && spec.Window > 0 && (now-e.time >= spec.Window.Milliseconds() || spec.Days && e.time < spec.since(now)*spec.Pane.Milliseconds()) {
+	if x.sign > 0 && e.time < spec.from(now) {
 		return Result{}, nil
 	}
 	v, err := e.decodeValue()
@@ -110,7 +110,7 @@ func (x register) Next(state []byte, spec Spec, now int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return earlier(e.time+spec.Window.Milliseconds(), spec.leaves(e.time, now), now), nil
+	return earlier(spec.leaves(e.time, now), 0, now), nil
 }
 
 // Check implements Accumulator.
