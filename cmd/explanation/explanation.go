@@ -61,6 +61,7 @@ type Sighting struct {
 // Epoch is what one epoch added to a cell. Epochs that no batch tells apart any more stand together under the highest of them.
 type Epoch struct {
 	Epoch      uint64         `json:"epoch"`
+	Batch      bool           `json:"batch,omitempty"` // all epochs up to this one, as the last batch run found them in the archive
 	Events     uint64         `json:"events"`
 	Attributes []Contribution `json:"attributes"` // in the order of their definitions; those without a contribution are left out
 }
@@ -99,7 +100,7 @@ func Explain(s *segment.Segment, folder *profile.Folder, d *profile.Document, no
 	}
 	cells := slices.SortedStableFunc(slices.Values(d.Cells), func(a, b *profile.Cell) int { return a.First.Compare(b.First) })
 	for _, c := range cells {
-		cell, err := explainCell(s, c, now)
+		cell, err := explainCell(s, folder, c, now)
 		if err != nil {
 			return nil, fmt.Errorf("cell %s: %w", c.ID, err)
 		}
@@ -108,24 +109,29 @@ func Explain(s *segment.Segment, folder *profile.Folder, d *profile.Document, no
 	return e, nil
 }
 
-func explainCell(s *segment.Segment, c *profile.Cell, now int64) (Cell, error) {
+func explainCell(s *segment.Segment, folder *profile.Folder, c *profile.Cell, now int64) (Cell, error) {
+	contents, err := c.Contents(folder.History)
+	if err != nil {
+		return Cell{}, err
+	}
 	out := Cell{
-		Leader: c.Leader(s.Rules).String(), Events: c.Events(),
+		Leader: c.Leader(s.Rules).String(),
 		First: Sighting{moment(c.First), c.First.ID}, Last: Sighting{moment(c.Last), c.Last.ID},
 	}
 	for _, id := range c.Identifiers {
 		out.Identifiers = append(out.Identifiers, id.String())
 	}
-	for _, b := range c.Buckets {
-		epoch := Epoch{Epoch: b.Epoch, Events: b.Events, Attributes: []Contribution{}}
-		results, err := s.Attributes.Results(now, b.States)
+	for _, b := range contents {
+		out.Events += b.Events
+		epoch := Epoch{Epoch: b.Epoch, Batch: b.Batch, Events: b.Events, Attributes: []Contribution{}}
+		results, err := s.Attributes.Results(now, b.States, nil)
 		if err != nil {
 			return out, err
 		}
 		for _, r := range results {
 			if hash, ok := s.Attributes.Hash(r.Name); ok && b.States.Find(hash) != nil {
 				c := Contribution{Name: r.Name, Value: r.Value.AppendJSON(nil)}
-				panes, err := s.Attributes.Panes(r.Name, now, b.States)
+				panes, err := s.Attributes.Panes(r.Name, now, b.States, nil)
 				if err != nil {
 					return out, err
 				}

@@ -46,7 +46,7 @@ func BenchmarkKinds(b *testing.B) {
 		b.Run(d.Name+"_"+d.Kind+"/result", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := set.Results(more.Order.Time, even); err != nil {
+				if _, err := set.Results(more.Order.Time, even, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -103,7 +103,7 @@ func BenchmarkSet(b *testing.B) {
 	b.Run("results", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := set.Results(1291161600000, states); err != nil {
+			if _, err := set.Results(1291161600000, states, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

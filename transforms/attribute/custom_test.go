@@ -96,7 +96,7 @@ func Example_custom() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	results, err := set.Results(0, both)
+	results, err := set.Results(0, both, nil)
 	fmt.Println(results[0].Name, results[0].Value, err)
 	// Output: longest_search "yoga mat" <nil>
 }

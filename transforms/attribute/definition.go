@@ -67,7 +67,9 @@ func (d Definition) Validate() []*FieldError {
 	switch {
 	case d.derived() && d.Event != "":
 		wrong("event", "leave it out; value names other attributes", "kind %s takes no event", d.Kind)
-	case !d.derived() && d.Event == "":
+	case !d.accumulates() && d.Event != "":
+		wrong("event", "leave it out; from names an import or a score", "kind %s takes no event", d.Kind)
+	case d.accumulates() && d.Event == "":
 		wrong("event", "name one of events:", "the event definition is missing")
 	}
 	k, ok := accumulator.Find(d.Kind)

@@ -50,6 +50,12 @@ func (d Definition) derived() bool {
 	return ok && k.Derived
 }
 
+// accumulates reports whether events are summarized; an unknown kind is taken to do so.
+func (d Definition) accumulates() bool {
+	k, ok := accumulator.Find(d.Kind)
+	return !ok || k.Accumulates()
+}
+
 // derive compiles the derived attributes, each behind those that it uses.
 func derive(definitions []Definition) (sorted []derivation, errs []*DefinitionError) {
 	var names, derived []string

@@ -198,6 +198,15 @@ func (d Definition) validateOptions(k *accumulator.Kind) []*FieldError {
 	if k.List {
 		errs = append(errs, d.validateList(k)...)
 	}
+	const fromHint = "the name of an import or a score, a point, and the name of a column, for example loyalty.tier"
+	switch {
+	case d.From == "" && k.Imported:
+		wrong("from", fromHint, "kind %s needs to know where its values come from", d.Kind)
+	case d.From != "" && !k.Imported:
+		wrong("from", "leave it out; it belongs to "+kindsWith(func(k accumulator.Kind) bool { return k.Imported }), "kind %s takes no from", d.Kind)
+	case k.Imported && !importedFrom.MatchString(d.From):
+		wrong("from", fromHint, "%q names no column", d.From)
+	}
 	return errs
 }
 

@@ -313,7 +313,7 @@ func exact(r *big.Rat) string {
 }
 
 func answers(t interface{ Fatal(...any) }, set *attribute.Set, now int64, states attribute.States) map[string]string {
-	results, err := set.Results(now, states)
+	results, err := set.Results(now, states, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ type feed struct {
 	act accumulator.Act
 }
 
-type compiled struct { // of a derived attribute the definition only
+type compiled struct { // of one that does not accumulate the definition only
 	Definition
 	meaning  string
 	hash     Hash
@@ -122,7 +122,7 @@ func NewSet(definitions []Definition, events map[string]EventRef, limits Limits)
 		if len(wrong) > 0 {
 			continue
 		}
-		if d.derived() {
+		if !d.accumulates() {
 			s.definitions[i].Definition = d
 			continue
 		}
@@ -174,9 +174,11 @@ func (s *Set) place(name string) int {
 }
 
 // read returns the state of a definition and what the accumulator is told: where an attribute holds the time zone, that of the person.
-func (s *Set) read(c *compiled, now int64, states States) (body []byte, spec accumulator.Spec, err error) {
+func (s *Set) read(c *compiled, now int64, states States, imported Imported) (body []byte, spec accumulator.Spec, err error) {
 	spec = c.spec
-	if c.zone >= 0 {
+	if c.zone >= 0 && s.definitions[c.zone].kind == nil {
+		spec.Location = locationOf(imported[s.definitions[c.zone].From])
+	} else if c.zone >= 0 {
 		zone := &s.definitions[c.zone] // which has none itself
 		state, err := zone.find(states)
 		if err != nil {
@@ -196,9 +198,14 @@ func (s *Set) read(c *compiled, now int64, states States) (body []byte, spec acc
 
 // Results answers all definitions, in their order, at the moment now (epoch milliseconds). A state that cannot be read answers null
 // and is part of the error, which joins one *StateError for each.
-func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
+func (s *Set) Results(now int64, states States, imported Imported) ([]accumulator.Result, error) {
 	out := make([]accumulator.Result, len(s.definitions))
 	var errs []error
+	for i := range s.definitions {
+		if c := &s.definitions[i]; c.From != "" {
+			out[i] = accumulator.Result{Name: c.Name, Value: imported[c.From]}
+		}
+	}
 	for _, zoned := range [...]bool{false, true} { // those in whose zone days are cut come first
 		for i := range s.definitions {
 			c := &s.definitions[i]
@@ -228,13 +235,13 @@ func (s *Set) Results(now int64, states States) ([]accumulator.Result, error) {
 }
 
 // Next returns the earliest moment after now at which one of the named attributes may change although nothing happens; 0 when none does.
-func (s *Set) Next(names []string, now int64, states States) (next int64, err error) {
+func (s *Set) Next(names []string, now int64, states States, imported Imported) (next int64, err error) {
 	for _, c := range s.accumulated(names) {
 		timed, ok := c.kind.Accumulator.(accumulator.Timed)
 		if !ok {
 			continue
 		}
-		body, spec, err := s.read(c, now, states)
+		body, spec, err := s.read(c, now, states, imported)
 		if err != nil {
 			return 0, err
 		}
@@ -271,13 +278,13 @@ func (s *Set) accumulated(names []string) (all []*compiled) {
 }
 
 // Panes returns what each pane of a windowed attribute answers by itself at a moment, earliest first; nil when it has none.
-func (s *Set) Panes(name string, now int64, states States) ([]accumulator.PaneResult, error) {
+func (s *Set) Panes(name string, now int64, states States, imported Imported) ([]accumulator.PaneResult, error) {
 	i := s.place(name)
 	if i < 0 || s.definitions[i].kind == nil {
 		return nil, nil
 	}
 	c := &s.definitions[i]
-	body, spec, err := s.read(c, now, states)
+	body, spec, err := s.read(c, now, states, imported)
 	if err != nil {
 		return nil, err
 	}

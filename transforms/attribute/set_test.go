@@ -151,7 +151,7 @@ func TestCapsDoNotDependOnOrder(t *testing.T) {
 			t.Fatal("states past their caps depend on the order")
 		}
 	}
-	results, err := set.Results((n-1)*1500, want)
+	results, err := set.Results((n-1)*1500, want, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestDamagedStatesAreReported(t *testing.T) {
 			}
 			_, err = attribute.Merge(good, bad)
 			check("Merge", err)
-			results, err := set.Results(0, bad)
+			results, err := set.Results(0, bad, nil)
 			check("Results", err)
 			if !results[0].Value.IsNull() || results[4].Value.String() != "5" {
 				t.Errorf("results = %v", results)

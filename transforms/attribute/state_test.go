@@ -60,7 +60,7 @@ func FuzzStates(f *testing.F) {
 			t.Fatalf("% x decodes to %v, which encodes to % x", b, states, again)
 		}
 		sound := states.Check() == nil
-		_, resultErr := set.Results(1291161600000, states)
+		_, resultErr := set.Results(1291161600000, states, nil)
 		self, mergeErr := attribute.Merge(states, states)
 		_, _ = attribute.Merge(states, seed)
 		_, _, _ = set.Add(states, h.event(), []int{0, 1, 2})

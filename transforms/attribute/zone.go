@@ -38,7 +38,7 @@ func (s *Set) findZones() (errs []error) {
 			continue
 		}
 		for j := range s.definitions {
-			if o := &s.definitions[j]; o.Name == c.Zone && o.Zone == "" && j != i && o.kind != nil {
+			if o := &s.definitions[j]; o.Name == c.Zone && o.Zone == "" && j != i && (o.kind != nil || o.From != "") {
 				c.zone = j
 			}
 		}

@@ -14,6 +14,7 @@ const markerTick = "tick"
 type Marker struct {
 	Epoch    uint64 // the epoch it begins; zero for a tick
 	Oldest   uint64 // the oldest epoch a batch still uses: what lies before may be coalesced; zero for a tick
+	Pruned   uint64 // epochs below are in every snapshot of the batch path that is still read; zero when there is none
 	Tick     bool
 	Received int64 // receive time in epoch milliseconds
 }
@@ -22,6 +23,7 @@ type markerValue struct {
 	Version int    `json:"v"`
 	Epoch   uint64 `json:"epoch"`
 	Oldest  uint64 `json:"oldest"`
+	Pruned  uint64 `json:"pruned,omitempty"`
 }
 
 // ParseMarker reports whether a record is a marker, and reads it. The error is a *Rejection.
@@ -59,10 +61,12 @@ func ParseMarker(r Record) (Marker, bool, error) {
 		return Marker{}, true, &Rejection{Reason: BadMarker, Field: "v", Detail: "is " + strconv.Itoa(v.Version) + ", only " + strconv.Itoa(MarkerVersion) + " is known here"}
 	case v.Epoch != epoch:
 		return Marker{}, true, &Rejection{Reason: BadMarker, Field: "epoch", Detail: "differs from the header's " + strconv.FormatUint(epoch, 10)}
+	case v.Pruned > v.Oldest:
+		return Marker{}, true, &Rejection{Reason: BadMarker, Field: "pruned", Detail: "is later than the oldest epoch in use"}
 	case v.Oldest > epoch:
 		return Marker{}, true, &Rejection{Reason: BadMarker, Field: "oldest", Detail: "is later than the epoch itself"}
 	}
-	m.Epoch, m.Oldest = epoch, v.Oldest
+	m.Epoch, m.Oldest, m.Pruned = epoch, v.Oldest, v.Pruned
 	return m, true, nil
 }
 
@@ -74,6 +78,10 @@ func (m Marker) Record() (headers []Header, value []byte) {
 	}
 	epoch := strconv.AppendUint(nil, m.Epoch, 10)
 	value = append(append([]byte(`{"v":1,"epoch":`), epoch...), `,"oldest":`...)
-	value = append(strconv.AppendUint(value, m.Oldest, 10), '}')
+	value = strconv.AppendUint(value, m.Oldest, 10)
+	if m.Pruned != 0 {
+		value = strconv.AppendUint(append(value, `,"pruned":`...), m.Pruned, 10)
+	}
+	value = append(value, '}')
 	return []Header{{Key: HeaderMarker, Value: epoch}, received}, value
 }

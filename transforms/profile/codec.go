@@ -12,10 +12,13 @@ import (
 )
 
 // Format is the version of the stored form of documents and cells.
-const Format = 1
+const Format = 2
 
 // ErrFormat is wrapped by errors about rows that a newer version of Braid wrote.
 var ErrFormat = errors.New("the row was written by a newer version")
+
+// ErrOldFormat is wrapped by errors about rows that a version of Braid wrote which knew less.
+var ErrOldFormat = errors.New("the row was written by an older version; let another data directory read the topic of events from its beginning")
 
 // ErrDamaged is wrapped by errors about rows that cannot be read.
 var ErrDamaged = errors.New("the row is damaged")
@@ -26,6 +29,8 @@ func checkFormat(format uint32) error {
 		return fmt.Errorf("%w: it has no format version", ErrDamaged)
 	case format > Format:
 		return fmt.Errorf("%w: format %d, known is %d", ErrFormat, format, Format)
+	case format < Format:
+		return fmt.Errorf("%w: format %d, known is %d", ErrOldFormat, format, Format)
 	}
 	return nil
 }
@@ -39,7 +44,7 @@ func (d *Document) MarshalHeader() ([]byte, error) {
 	m := profilepb.Document{
 		Format: Format, Members: appendFlat(make([]string, 0, 2*len(d.Members)), d.Members), Cells: cells,
 		Published: d.Published, PublishDue: d.PublishDue, PublishedAs: d.PublishedAs, Forgot: d.Forgot, Recheck: d.Recheck,
-		Came: appendFlat(nil, d.Came), AudienceDue: d.AudienceDue,
+		Came: appendFlat(nil, d.Came), AudienceDue: d.AudienceDue, Evicted: d.Evicted,
 	}
 	for _, t := range d.Told {
 		m.Told = append(m.Told, &profilepb.Membership{ProfileId: t.ProfileID, Audiences: t.Audiences})
@@ -77,7 +82,7 @@ func UnmarshalHeader(key Key, row []byte) (*Document, []identity.ID, error) {
 	}
 	d := &Document{
 		Key: key, Members: members, Published: m.Published, PublishDue: m.PublishDue, PublishedAs: m.PublishedAs,
-		Cells: make([]*Cell, 0, len(cells)), Forgot: m.Forgot, Recheck: m.Recheck, AudienceDue: m.AudienceDue,
+		Cells: make([]*Cell, 0, len(cells)), Forgot: m.Forgot, Recheck: m.Recheck, AudienceDue: m.AudienceDue, Evicted: m.Evicted,
 	}
 	if d.Came, err = unflatten(m.Came); err != nil {
 		return nil, nil, fmt.Errorf("document %s: %w: what came from others", identity.ID(key), err)
@@ -125,7 +130,8 @@ func (c *Cell) Marshal() ([]byte, error) {
 		first: profilepb.Order{Time: c.First.Time, Seq: c.First.Seq, Id: c.First.ID},
 		last:  profilepb.Order{Time: c.Last.Time, Seq: c.Last.Seq, Id: c.Last.ID},
 	}
-	m.cell = profilepb.Cell{Format: Format, Identifiers: appendFlat(m.identifiers[:0], c.Identifiers), First: &m.first, Last: &m.last, Seen: c.Seen}
+	m.cell = profilepb.Cell{Format: Format, Identifiers: appendFlat(m.identifiers[:0], c.Identifiers), First: &m.first, Last: &m.last, Seen: c.Seen,
+		Floor: c.Floor, Pruned: c.Pruned, Whole: c.Whole}
 	m.cell.Buckets = m.buckets[:0]
 	for _, b := range c.Buckets {
 		size := 1
@@ -153,7 +159,7 @@ func UnmarshalCell(id identity.ID, row []byte) (*Cell, error) {
 	if err != nil || len(ids) == 0 || len(m.Seen)%seenEntry != 0 {
 		return nil, fmt.Errorf("cell %s: %w", id, ErrDamaged)
 	}
-	c := &Cell{ID: id, Identifiers: ids, First: fromOrder(m.First), Last: fromOrder(m.Last), Seen: slices.Clip(m.Seen)}
+	c := &Cell{ID: id, Identifiers: ids, First: fromOrder(m.First), Last: fromOrder(m.Last), Seen: slices.Clip(m.Seen), Floor: m.Floor, Pruned: m.Pruned, Whole: m.Whole}
 	c.Buckets = make([]Bucket, 0, len(m.Buckets)+1)
 	for i, b := range m.Buckets {
 		states, err := attribute.DecodeStates(b.States)

@@ -29,6 +29,9 @@ type Document struct {
 	// Came are the members that came from another person, who goes on without them; sorted. Their IDs, if they were given out, stood for a
 	// profile that was split.
 	Came []identity.Identifier
+	// Evicted says that members were forgotten, here or where cells came from: no history applies to cells that are begun from then on, for
+	// what it has of them may be part of others.
+	Evicted bool
 	// Told is what was told of the audiences of profile IDs that members stand for: its own, and those that became part of it since.
 	Told []Membership
 	// AudienceDue is when that may change by time alone, zero if never.

@@ -31,7 +31,7 @@ func (d *Document) Evict(f *Folder, keep []identity.Identifier, cells int) (Evic
 			e.of[id] = append(e.of[id], c)
 		}
 	}
-	sighted := f.sighted(d)
+	sighted := f.sighted(d, nil)
 	own := f.profileID(sighted)
 	slices.SortFunc(sighted, func(a, b Sighted) int { return latestFirst(b, a) })
 	byKey := map[string][]identity.Identifier{}
@@ -50,10 +50,17 @@ func (d *Document) Evict(f *Folder, keep []identity.Identifier, cells int) (Evic
 		}
 	}
 	for _, c := range d.Cells {
+		if len(e.done.Gone) > 0 && !c.Whole { // it may get events that others had before
+			if err := c.settle(f.History); err != nil {
+				return Eviction{}, err
+			}
+			e.changed[c] = true
+		}
 		if e.changed[c] {
 			e.done.Cells = append(e.done.Cells, c)
 		}
 	}
+	d.Evicted = d.Evicted || len(e.done.Gone) > 0
 	d.tree = nil
 	return e.done, nil
 }
@@ -141,9 +148,15 @@ func (e *evictor) pour(from *Cell, set []identity.Identifier) error {
 	if known := d.Cell(into.ID); known != nil {
 		into = known
 	} else {
+		into.Whole = true
 		d.AddCell(into)
 		for _, id := range set {
 			e.of[id] = append(e.of[id], into)
+		}
+	}
+	for _, c := range [...]*Cell{into, from} {
+		if err := c.settle(e.folder.History); err != nil {
+			return err
 		}
 	}
 	d.TakeCell(from)

@@ -24,6 +24,7 @@ type Folder struct {
 	Attributes *attribute.Set
 	Audiences  *audience.Set
 	MaxListed  int // identifiers listed in a view; default MaxListed
+	History    History
 }
 
 // View is one person as of one moment.
@@ -38,7 +39,8 @@ type View struct {
 	Attributes  []accumulator.Result
 	Audiences   []string // that the person is in, ascending
 
-	states attribute.States
+	states   attribute.States
+	imported attribute.Imported
 }
 
 // Sighted is an identifier of a profile with what was seen of it.
@@ -48,20 +50,26 @@ type Sighted struct {
 	Events      uint64
 }
 
-// Fold returns the view of a document at a moment (epoch milliseconds). It fails only on a damaged accumulator.
+// Fold returns the view of a document at a moment (epoch milliseconds). It fails on a damaged accumulator, and with ErrHistory where
+// what a cell dropped is not at hand.
 func (f *Folder) Fold(d *Document, now int64) (*View, error) {
 	v := &View{}
 	var states attribute.States
-	var err error
-	for _, c := range d.Cells {
+	counts := make([]uint64, len(d.Cells))
+	for i, c := range d.Cells {
 		first := v.Events == 0
-		for _, b := range c.Buckets {
-			v.Events += b.Events
+		contents, err := c.Contents(f.History)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range contents {
+			counts[i] += b.Events
 			if states, err = attribute.Merge(states, b.States); err != nil {
 				return nil, err
 			}
 		}
-		if c.Events() == 0 { // only imported links
+		v.Events += counts[i]
+		if counts[i] == 0 { // only imported links
 			continue
 		}
 		if first || c.First.Time < v.First {
@@ -71,12 +79,16 @@ func (f *Folder) Fold(d *Document, now int64) (*View, error) {
 			v.Last = c.Last.Time
 		}
 	}
-	if v.Attributes, err = f.Attributes.Results(now, states); err != nil {
+	imported, err := f.imported(d)
+	if err != nil {
 		return nil, err
 	}
-	sighted := f.sighted(d)
+	if v.Attributes, err = f.Attributes.Results(now, states, imported); err != nil {
+		return nil, err
+	}
+	sighted := f.sighted(d, counts)
 	v.ID = f.profileID(sighted)
-	if v.states = states; !f.Audiences.Empty() {
+	if v.states, v.imported = states, imported; !f.Audiences.Empty() {
 		v.Audiences = f.Audiences.Members(v.Attributes, latestValues(sighted))
 	}
 	limit := f.MaxListed
@@ -100,7 +112,7 @@ func (f *Folder) Fold(d *Document, now int64) (*View, error) {
 
 // Next returns the earliest moment after now at which a person may enter or leave an audience although nothing happens; 0 when there is none.
 func (f *Folder) Next(v *View, now int64) (int64, error) {
-	return f.Attributes.Next(f.Audiences.Attributes(), now, v.states)
+	return f.Attributes.Next(f.Audiences.Attributes(), now, v.states, v.imported)
 }
 
 // latestValues returns the value of each key that was seen last.
@@ -132,7 +144,7 @@ func (f *Folder) ID(d *Document) identity.ID {
 			return identity.NewID(f.Namespace, m)
 		}
 	}
-	return f.profileID(f.sighted(d))
+	return f.profileID(f.sighted(d, nil))
 }
 
 // profileID is the ID of the profile key's identifier once it is known, before that of the identifier seen first.
@@ -156,14 +168,18 @@ func (f *Folder) profileID(sighted []Sighted) identity.ID {
 	return identity.NewID(f.Namespace, first.Identifier)
 }
 
-// sighted returns the members with what the document's own cells saw of them, in the order of Members.
-func (f *Folder) sighted(d *Document) []Sighted {
+// sighted returns the members with what the document's own cells saw of them, in the order of Members; counts are the events of cells,
+// nil when they do not matter.
+func (f *Folder) sighted(d *Document, counts []uint64) []Sighted {
 	all := make([]Sighted, len(d.Members))
 	for i, m := range d.Members {
 		all[i].Identifier = m
 	}
-	for _, c := range d.Cells {
-		events := c.Events()
+	for n, c := range d.Cells {
+		var events uint64
+		if counts != nil {
+			events = counts[n]
+		}
 		for _, id := range c.Identifiers {
 			i, ok := slices.BinarySearchFunc(d.Members, id, identity.Identifier.Compare)
 			if !ok {

@@ -89,6 +89,7 @@ func (d *Document) Hand(to *Document, members []identity.Identifier) {
 		}
 		return false
 	})
+	to.Evicted = to.Evicted || d.Evicted
 	to.Forgot = to.Forgot || d.Forgot
 	to.Recheck = to.Recheck || d.Recheck
 	d.tree, to.tree = nil, nil

@@ -110,7 +110,7 @@ func TestParse(t *testing.T) {
 	if err != nil || violations != nil {
 		t.Fatal(err, violations)
 	}
-	results, err := s.Attributes.Results(e.Received, states)
+	results, err := s.Attributes.Results(e.Received, states, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

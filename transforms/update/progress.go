@@ -58,7 +58,7 @@ type Progress struct {
 
 func (p Progress) marshal() ([]byte, error) {
 	m := updatepb.Progress{
-		Format: Format, TopicId: p.TopicID[:], NextOffset: p.NextOffset, Epoch: p.Epoch.Current, Oldest: p.Epoch.Oldest,
+		Format: Format, TopicId: p.TopicID[:], NextOffset: p.NextOffset, Epoch: p.Epoch.Current, Oldest: p.Epoch.Oldest, Pruned: p.Epoch.Pruned,
 		Clock: p.Clock, NextEffect: p.NextEffect,
 	}
 	return m.MarshalVT()
@@ -76,7 +76,7 @@ func unmarshalProgress(row []byte) (Progress, error) {
 		return Progress{}, fmt.Errorf("progress row: %w: it has no topic ID", ErrDamaged)
 	}
 	return Progress{
-		TopicID: [16]byte(m.TopicId), NextOffset: m.NextOffset, Epoch: Epoch{Current: m.Epoch, Oldest: m.Oldest},
+		TopicID: [16]byte(m.TopicId), NextOffset: m.NextOffset, Epoch: Epoch{Current: m.Epoch, Oldest: m.Oldest, Pruned: m.Pruned},
 		Clock: m.Clock, NextEffect: m.NextEffect,
 	}, nil
 }
@@ -113,6 +113,7 @@ func (p *Progress) mark(m *event.Marker) {
 	if !m.Tick {
 		p.Epoch.Current = max(p.Epoch.Current, m.Epoch)
 		p.Epoch.Oldest = max(p.Epoch.Oldest, m.Oldest)
+		p.Epoch.Pruned = max(p.Epoch.Pruned, m.Pruned)
 	}
 }
 

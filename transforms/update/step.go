@@ -13,6 +13,7 @@ import (
 type Epoch struct {
 	Current uint64 // the event's own
 	Oldest  uint64 // oldest one that a batch still tells apart
+	Pruned  uint64 // those below are in every history that is still read
 }
 
 // Outcome is what one event did.
@@ -88,6 +89,7 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 		cell = known
 	} else {
 		st.fresh = true
+		cell.Whole = e.Evicted
 		e.AddCell(cell)
 		e.header = true
 	}
@@ -118,6 +120,7 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 
 // fold adds an event to its cell.
 func (c *Config) fold(cell *profile.Cell, in *Input, epoch Epoch, out *Outcome) error {
+	cell.Prune(epoch.Pruned)
 	bucket, err := cell.Bucket(epoch.Current, epoch.Oldest)
 	if err != nil {
 		return fmt.Errorf("cell %s: %w", cell.ID, err)

@@ -31,6 +31,7 @@ type Config struct {
 	Limits     event.Limits                 // limits on one event
 	Audiences  *audience.Set                // audiences; nil: none
 	MaxListed  int                          // identifiers listed per profile; default profile.MaxListed
+	Histories  profile.Histories            // what batch runs found; nil: nothing
 	// CellsPerProfile is how many cells a document may have before the members seen longest ago are evicted; default 2000.
 	CellsPerProfile int
 	// PublishEvery is the least time between two publications of one profile, milliseconds of receive time; default 1000.
@@ -56,7 +57,18 @@ func (c *Config) cellsPerProfile() int {
 }
 
 func (c *Config) folder() profile.Folder {
-	return profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, Audiences: c.Audiences, MaxListed: c.MaxListed}
+	f := profile.Folder{Namespace: c.Namespace, Rules: c.Rules, Attributes: c.Attributes, Audiences: c.Audiences, MaxListed: c.MaxListed}
+	if c.Histories != nil {
+		f.History = c.Histories.Current()
+	}
+	return f
+}
+
+// WithHistories returns the same configuration with what batch runs found.
+func (c *Config) WithHistories(h profile.Histories) *Config {
+	with := *c
+	with.Histories = h
+	return &with
 }
 
 func (c *Config) publishEvery() int64 {

@@ -66,7 +66,7 @@ func explainCell(w *scenario.World, c *profile.Cell) (string, error) {
 			return "", err
 		}
 	}
-	results, err := w.Segment().Attributes.Results(w.Now(), states)
+	results, err := w.Segment().Attributes.Results(w.Now(), states, nil)
 	if err != nil {
 		return "", err
 	}

@@ -107,7 +107,7 @@ func (v *view) list() string {
 
 // attributes prints the attributes named, or all that have anything to say: those that an event contributed to.
 func (v *view) attributes(w *scenario.World, names []string) (out []string, err error) {
-	empty, err := w.Segment().Attributes.Results(w.Now(), nil)
+	empty, err := w.Segment().Attributes.Results(w.Now(), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -52,12 +52,17 @@ type Kind struct {
 
 	// Derived says that the value is an expression over other attributes; there is no accumulator. Custom kinds are none.
 	Derived bool
+	// Imported says that the value comes from a batch run; there is no accumulator. Custom kinds are none.
+	Imported bool
 
 	tag       byte   // on the wire; custom kinds share tagCustom and are told apart by name
 	meaning   string // kinds of one meaning share their states; the name by default
 	session   *Kind  // what stands in when the definition has a session
 	ownWindow bool   // the accumulator does without panes
 }
+
+// Accumulates reports whether events are summarized at all.
+func (k *Kind) Accumulates() bool { return !k.Derived && !k.Imported }
 
 // Meaning returns the name under which a kind keeps its states; kinds of one meaning share them.
 func (k *Kind) Meaning() string {
@@ -101,7 +106,7 @@ func Register(k Kind) error {
 	if _, ok := Find(k.Name); ok {
 		return fmt.Errorf("attribute kind %q exists already", k.Name)
 	}
-	k.tag, k.Constant, k.Unit, k.Items, k.List, k.Derived, k.meaning, k.session, k.ownWindow = tagCustom, false, Refused, false, false, false, "", nil, false
+	k.tag, k.Constant, k.Unit, k.Items, k.List, k.Derived, k.Imported, k.meaning, k.session, k.ownWindow = tagCustom, false, Refused, false, false, false, false, "", nil, false
 	kinds := map[string]*Kind{}
 	if old := custom.kinds.Load(); old != nil {
 		kinds = maps.Clone(*old)
@@ -235,6 +240,10 @@ var builtin = []*Kind{
 		About: "items that events tell of, first come first; see below",
 	},
 	{
+		Name: "imported", Imported: true,
+		About: "what the last batch run found for the person in a column of an import or a score; null when nothing",
+	},
+	{
 		Name: "derived", Value: Required, Derived: true,
 		About: "what an expression (CEL) over other attributes gives; null when it gives nothing, such as where null is added to a number",
 	},
@@ -249,7 +258,7 @@ const tagWindowed = 15
 // byTag finds the built-in kind of a state.
 var byTag = func() (kinds [16]*Kind) {
 	for _, k := range slices.Backward(builtin) { // of several names for one kind the first
-		if k.Derived {
+		if !k.Accumulates() {
 			continue
 		}
 		kinds[k.tag] = k

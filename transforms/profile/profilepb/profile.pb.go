@@ -40,6 +40,7 @@ type Document struct {
 	Came          []string               `protobuf:"bytes,11,rep,name=came,proto3" json:"came,omitempty"`                                   // members that came from another person: key and value in turn, sorted
 	Told          []*Membership          `protobuf:"bytes,12,rep,name=told,proto3" json:"told,omitempty"`                                   // audiences that profiles were said to be in
 	AudienceDue   int64                  `protobuf:"varint,13,opt,name=audience_due,json=audienceDue,proto3" json:"audience_due,omitempty"` // when that may change by time alone, epoch milliseconds; 0: never
+	Evicted       bool                   `protobuf:"varint,14,opt,name=evicted,proto3" json:"evicted,omitempty"`                            // whether members were forgotten, here or where cells came from
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -163,6 +164,13 @@ func (x *Document) GetAudienceDue() int64 {
 		return x.AudienceDue
 	}
 	return 0
+}
+
+func (x *Document) GetEvicted() bool {
+	if x != nil {
+		return x.Evicted
+	}
+	return false
 }
 
 // Membership is what was told about a profile ID last.
@@ -295,7 +303,10 @@ type Cell struct {
 	First         *Order                 `protobuf:"bytes,3,opt,name=first,proto3" json:"first,omitempty"`
 	Last          *Order                 `protobuf:"bytes,4,opt,name=last,proto3" json:"last,omitempty"`
 	Buckets       []*Bucket              `protobuf:"bytes,5,rep,name=buckets,proto3" json:"buckets,omitempty"` // ascending by epoch
-	Seen          []byte                 `protobuf:"bytes,6,opt,name=seen,proto3" json:"seen,omitempty"`       // event IDs of the last hour: entries of 14 bytes, hash and receive time
+	Seen          []byte                 `protobuf:"bytes,6,opt,name=seen,proto3" json:"seen,omitempty"`       // event IDs of the last hour: entries of 16 bytes, hash, receive time and partition
+	Floor         uint64                 `protobuf:"varint,7,opt,name=floor,proto3" json:"floor,omitempty"`    // the epoch before which buckets cannot be told apart any more
+	Pruned        bool                   `protobuf:"varint,8,opt,name=pruned,proto3" json:"pruned,omitempty"`  // whether they were dropped, as snapshots of the batch path have them
+	Whole         bool                   `protobuf:"varint,9,opt,name=whole,proto3" json:"whole,omitempty"`    // whether buckets hold events of other cells, so that no snapshot applies
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,6 +381,27 @@ func (x *Cell) GetSeen() []byte {
 		return x.Seen
 	}
 	return nil
+}
+
+func (x *Cell) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
+	}
+	return 0
+}
+
+func (x *Cell) GetPruned() bool {
+	if x != nil {
+		return x.Pruned
+	}
+	return false
+}
+
+func (x *Cell) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
 }
 
 type Order struct {
@@ -497,7 +529,7 @@ var File_profile_proto protoreflect.FileDescriptor
 
 const file_profile_proto_rawDesc = "" +
 	"\n" +
-	"\rprofile.proto\x12\rbraid.profile\"\x91\x03\n" +
+	"\rprofile.proto\x12\rbraid.profile\"\xab\x03\n" +
 	"\bDocument\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x18\n" +
 	"\amembers\x18\x02 \x03(\tR\amembers\x12\x14\n" +
@@ -513,7 +545,8 @@ const file_profile_proto_rawDesc = "" +
 	" \x01(\bR\arecheck\x12\x12\n" +
 	"\x04came\x18\v \x03(\tR\x04came\x12-\n" +
 	"\x04told\x18\f \x03(\v2\x19.braid.profile.MembershipR\x04told\x12!\n" +
-	"\faudience_due\x18\r \x01(\x03R\vaudienceDue\"I\n" +
+	"\faudience_due\x18\r \x01(\x03R\vaudienceDue\x12\x18\n" +
+	"\aevicted\x18\x0e \x01(\bR\aevicted\"I\n" +
 	"\n" +
 	"Membership\x12\x1d\n" +
 	"\n" +
@@ -523,14 +556,17 @@ const file_profile_proto_rawDesc = "" +
 	"\x04ends\x18\x01 \x03(\tR\x04ends\x120\n" +
 	"\bunlinked\x18\x02 \x01(\v2\x14.braid.profile.OrderR\bunlinked\x122\n" +
 	"\tforbidden\x18\x03 \x01(\v2\x14.braid.profile.OrderR\tforbidden\x12.\n" +
-	"\aallowed\x18\x04 \x01(\v2\x14.braid.profile.OrderR\aallowed\"\xdb\x01\n" +
+	"\aallowed\x18\x04 \x01(\v2\x14.braid.profile.OrderR\aallowed\"\x9f\x02\n" +
 	"\x04Cell\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12 \n" +
 	"\videntifiers\x18\x02 \x03(\tR\videntifiers\x12*\n" +
 	"\x05first\x18\x03 \x01(\v2\x14.braid.profile.OrderR\x05first\x12(\n" +
 	"\x04last\x18\x04 \x01(\v2\x14.braid.profile.OrderR\x04last\x12/\n" +
 	"\abuckets\x18\x05 \x03(\v2\x15.braid.profile.BucketR\abuckets\x12\x12\n" +
-	"\x04seen\x18\x06 \x01(\fR\x04seen\"=\n" +
+	"\x04seen\x18\x06 \x01(\fR\x04seen\x12\x14\n" +
+	"\x05floor\x18\a \x01(\x04R\x05floor\x12\x16\n" +
+	"\x06pruned\x18\b \x01(\bR\x06pruned\x12\x14\n" +
+	"\x05whole\x18\t \x01(\bR\x05whole\"=\n" +
 	"\x05Order\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x0e\n" +

@@ -49,6 +49,11 @@ func (m *Progress) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Pruned != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Pruned))
+		i--
+		dAtA[i] = 0x40
+	}
 	if m.NextEffect != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.NextEffect))
 		i--
@@ -227,6 +232,9 @@ func (m *Progress) SizeVT() (n int) {
 	}
 	if m.NextEffect != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.NextEffect))
+	}
+	if m.Pruned != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Pruned))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -450,6 +458,25 @@ func (m *Progress) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.NextEffect |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pruned", wireType)
+			}
+			m.Pruned = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pruned |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -933,6 +960,25 @@ func (m *Progress) UnmarshalVTUnsafe(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.NextEffect |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pruned", wireType)
+			}
+			m.Pruned = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pruned |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
