@@ -152,6 +152,14 @@ func (o Operand) check(k *accumulator.Kind) (message, hint string) {
 	return "", ""
 }
 
+// CheckPath returns what is wrong with an operand that is to be a field, and how to put it right.
+func (o Operand) CheckPath() (message, hint string) {
+	if o.number() {
+		return fmt.Sprintf("a field is needed, not %s", o), pathHint
+	}
+	return o.check(&accumulator.Kind{})
+}
+
 // number says whether the operand means a number, be it one that counts or not.
 func (o Operand) number() bool {
 	return o != "" && strings.ContainsRune("+-.0123456789", rune(o[0]))

@@ -100,6 +100,10 @@ func NewSet(definitions []Definition, attributes []string) (*Set, []*DefinitionE
 			}
 			continue
 		}
+		if !expression.CanBeBool() {
+			wrong("compare it with something, for example 'orders > 3'", "the condition is neither true nor false")
+			continue
+		}
 		c.condition = expression
 		for _, name := range expression.Names() {
 			if name != NameIdentifiers && name != NameAudiences {

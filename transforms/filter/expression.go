@@ -19,6 +19,7 @@ import (
 // Expression is a compiled expression over named values of any type. It is safe for concurrent use.
 type Expression struct {
 	program
+	kind   *cel.Type
 	names  []string
 	fields map[string][]string // selected of a name
 }
@@ -53,7 +54,7 @@ func (v *Vocabulary) Compile(expr string) (*Expression, error) {
 	if errs != nil {
 		return nil, errs
 	}
-	e := &Expression{program: p, fields: map[string][]string{}}
+	e := &Expression{program: p, kind: ast.OutputType(), fields: map[string][]string{}}
 	root := celast.NavigateAST(ast.NativeRep())
 	for _, id := range celast.MatchDescendants(root, celast.KindMatcher(celast.IdentKind)) {
 		if name := id.AsIdent(); slices.Contains(v.names, name) && !slices.Contains(e.names, name) {
@@ -81,6 +82,11 @@ func unknownValue(name string, names []string) string {
 		return "there is nothing else to name"
 	}
 	return "known are: " + strings.Join(names, ", ")
+}
+
+// CanBeBool reports whether the expression may give true or false, as far as that is known before it is evaluated.
+func (e *Expression) CanBeBool() bool {
+	return e.kind.IsExactType(cel.BoolType) || e.kind.IsExactType(cel.DynType)
 }
 
 // String returns the expression.

@@ -57,7 +57,7 @@ func TestRetriesDoNotCount(t *testing.T) {
 
 // The memory of a cell holds the last 1,024 events of the last hour.
 func TestSeenIsBounded(t *testing.T) {
-	const entry = 14
+	const entry = 16
 	cell := profile.NewCell("test", ids("cookie:a"))
 	for i := range profile.SeenEvents {
 		sight(cell, strconv.Itoa(i), start)

@@ -98,20 +98,21 @@ func TestRowsThatCannotBeRead(t *testing.T) {
 		{"newer cell that looks otherwise", cell(&profilepb.Cell{Format: profile.Format + 1}), false, profile.ErrFormat},
 		{"empty cell", nil, false, profile.ErrDamaged},
 		{"cell without format", cell(&profilepb.Cell{Identifiers: good}), false, profile.ErrDamaged},
-		{"cell cut off", cell(&profilepb.Cell{Format: 1, Identifiers: good})[:5], false, profile.ErrDamaged},
-		{"cell of nobody", cell(&profilepb.Cell{Format: 1}), false, profile.ErrDamaged},
-		{"key without value", cell(&profilepb.Cell{Format: 1, Identifiers: []string{"cookie"}}), false, profile.ErrDamaged},
-		{"identifiers out of order", cell(&profilepb.Cell{Format: 1, Identifiers: []string{"cookie", "b", "cookie", "a"}}), false, profile.ErrDamaged},
-		{"identifier twice", cell(&profilepb.Cell{Format: 1, Identifiers: []string{"cookie", "a", "cookie", "a"}}), false, profile.ErrDamaged},
-		{"half an event ID", cell(&profilepb.Cell{Format: 1, Identifiers: good, Seen: make([]byte, 20)}), false, profile.ErrDamaged},
-		{"epochs out of order", cell(&profilepb.Cell{Format: 1, Identifiers: good, Buckets: []*profilepb.Bucket{{Epoch: 2, States: states}, {Epoch: 1, States: states}}}), false, profile.ErrDamaged},
-		{"states cut off", cell(&profilepb.Cell{Format: 1, Identifiers: good, Buckets: []*profilepb.Bucket{{States: states[:len(states)-1]}}}), false, profile.ErrDamaged},
+		{"older cell", cell(&profilepb.Cell{Format: 1, Identifiers: good}), false, profile.ErrOldFormat},
+		{"cell cut off", cell(&profilepb.Cell{Format: profile.Format, Identifiers: good})[:5], false, profile.ErrDamaged},
+		{"cell of nobody", cell(&profilepb.Cell{Format: profile.Format}), false, profile.ErrDamaged},
+		{"key without value", cell(&profilepb.Cell{Format: profile.Format, Identifiers: []string{"cookie"}}), false, profile.ErrDamaged},
+		{"identifiers out of order", cell(&profilepb.Cell{Format: profile.Format, Identifiers: []string{"cookie", "b", "cookie", "a"}}), false, profile.ErrDamaged},
+		{"identifier twice", cell(&profilepb.Cell{Format: profile.Format, Identifiers: []string{"cookie", "a", "cookie", "a"}}), false, profile.ErrDamaged},
+		{"half an event ID", cell(&profilepb.Cell{Format: profile.Format, Identifiers: good, Seen: make([]byte, 20)}), false, profile.ErrDamaged},
+		{"epochs out of order", cell(&profilepb.Cell{Format: profile.Format, Identifiers: good, Buckets: []*profilepb.Bucket{{Epoch: 2, States: states}, {Epoch: 1, States: states}}}), false, profile.ErrDamaged},
+		{"states cut off", cell(&profilepb.Cell{Format: profile.Format, Identifiers: good, Buckets: []*profilepb.Bucket{{States: states[:len(states)-1]}}}), false, profile.ErrDamaged},
 		{"newer header", header(&profilepb.Document{Format: profile.Format + 1}), true, profile.ErrFormat},
 		{"empty header", nil, true, profile.ErrDamaged},
-		{"header cut off", header(&profilepb.Document{Format: 1, Members: good})[:4], true, profile.ErrDamaged},
-		{"half a cell ID", header(&profilepb.Document{Format: 1, Members: good, Cells: make([]byte, 8)}), true, profile.ErrDamaged},
-		{"cell twice", header(&profilepb.Document{Format: 1, Members: good, Cells: make([]byte, 32)}), true, profile.ErrDamaged},
-		{"members out of order", header(&profilepb.Document{Format: 1, Members: []string{"b", "a", "a", "a"}}), true, profile.ErrDamaged},
+		{"header cut off", header(&profilepb.Document{Format: profile.Format, Members: good})[:4], true, profile.ErrDamaged},
+		{"half a cell ID", header(&profilepb.Document{Format: profile.Format, Members: good, Cells: make([]byte, 8)}), true, profile.ErrDamaged},
+		{"cell twice", header(&profilepb.Document{Format: profile.Format, Members: good, Cells: make([]byte, 32)}), true, profile.ErrDamaged},
+		{"members out of order", header(&profilepb.Document{Format: profile.Format, Members: []string{"b", "a", "a", "a"}}), true, profile.ErrDamaged},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -197,7 +198,7 @@ func FuzzUnmarshalCell(f *testing.F) {
 	f.Fuzz(func(t *testing.T, row []byte) {
 		c, err := profile.UnmarshalCell(identity.ID{1}, row)
 		if err != nil {
-			if !errors.Is(err, profile.ErrDamaged) && !errors.Is(err, profile.ErrFormat) {
+			if !errors.Is(err, profile.ErrDamaged) && !errors.Is(err, profile.ErrFormat) && !errors.Is(err, profile.ErrOldFormat) {
 				t.Fatalf("error of no kind: %v", err)
 			}
 			return
@@ -213,7 +214,7 @@ func FuzzUnmarshalCell(f *testing.F) {
 		if diff := cmp.Diff(c, back, emptyIsNil); diff != "" {
 			t.Fatalf("cell (-first +second):\n%s", diff)
 		}
-		if sight(c, "new", start); len(c.Seen)%14 != 0 {
+		if sight(c, "new", start); len(c.Seen)%16 != 0 {
 			t.Fatalf("%d bytes of event IDs", len(c.Seen))
 		}
 		if _, err := c.Bucket(3, 2); err != nil && !errors.As(err, new(*attribute.StateError)) {
@@ -237,7 +238,7 @@ func FuzzUnmarshalHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, row []byte) {
 		d, cells, err := profile.UnmarshalHeader(profile.Key{1}, row)
 		if err != nil {
-			if !errors.Is(err, profile.ErrDamaged) && !errors.Is(err, profile.ErrFormat) {
+			if !errors.Is(err, profile.ErrDamaged) && !errors.Is(err, profile.ErrFormat) && !errors.Is(err, profile.ErrOldFormat) {
 				t.Fatalf("error of no kind: %v", err)
 			}
 			return

@@ -8,6 +8,7 @@ import (
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/imports"
 	"github.com/braidhq/braid/transforms/strict"
 )
 
@@ -27,6 +28,8 @@ type File struct {
 	Events map[string]filter.Definition `yaml:"events" json:"events,omitempty" jsonschema:"description=Event definitions by name: the only thing attributes refer to."`
 	// Attributes are the real-time attributes by name; default none.
 	Attributes map[string]attribute.Definition `yaml:"attributes" json:"attributes,omitempty" jsonschema:"description=Real-time attributes by name."`
+	// Batch is what batch runs bring; default nothing but what events add up to.
+	Batch imports.Batch `yaml:"batch" json:"batch,omitzero" jsonschema:"description=What batch runs bring: tables of your own\\, and scores."`
 	// Audiences are conditions by name; default none.
 	Audiences map[string]string `yaml:"audiences" json:"audiences,omitempty" jsonschema:"description=Audiences by name: whoever the condition holds for is in it. A condition is an expression (CEL) over attributes\\, identifiers and audiences."`
 }

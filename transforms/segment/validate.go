@@ -37,6 +37,7 @@ func (v *validator) validate() {
 	v.checkEvents()
 	v.checkAttributes()
 	v.checkAudiences()
+	v.checkBatch()
 }
 
 // limit reports a section that holds more than the limit of that name allows.

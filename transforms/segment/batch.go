@@ -1,0 +1,34 @@
+package segment
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/braidhq/braid/transforms/strict"
+)
+
+func (v *validator) checkBatch() {
+	for _, m := range v.file.Batch.Validate(slices.Sorted(maps.Keys(v.file.Events))) {
+		path := strict.Path("batch")
+		for _, field := range m.Path {
+			path = path.Key(field)
+		}
+		switch {
+		case v.doc.Failed(path):
+		case m.Missing:
+			v.doc.ReportKey(path, m.Hint, "%s", m.Message)
+		default:
+			v.doc.Report(path, m.Hint, "%s", m.Message)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.file.Attributes)) {
+		path := strict.Path("attributes").Key(name).Key("from")
+		from := v.file.Attributes[name].From
+		if from == "" || v.doc.Failed(path) || v.file.Attributes[name].Kind != "imported" {
+			continue
+		}
+		if message, hint := v.file.Batch.CheckFrom(from); message != "" {
+			v.doc.Report(path, hint, "%s", message)
+		}
+	}
+}
