@@ -73,6 +73,14 @@ func (s shape) values(dst []any, row reflect.Value) []any {
 	return dst
 }
 
+// pointers appends where the columns of a row go; row is a pointer.
+func (s shape) pointers(dst []any, row reflect.Value) []any {
+	for _, f := range s.fields {
+		dst = append(dst, row.Elem().FieldByIndex(f).Addr().Interface())
+	}
+	return dst
+}
+
 // insert returns the statement that announces rows.
 func (s shape) insert(table string) string {
 	quoted := make([]string, len(s.columns))

@@ -158,13 +158,18 @@ func (f *writeFn) Teardown() error {
 		return nil
 	}
 	f.conn = nil
+	return release(f.Config.Client)
+}
+
+// release gives back what acquire gave.
+func release(c Client) error {
 	connections.Lock()
 	defer connections.Unlock()
-	shared := connections.open[f.Config.Client.URL]
+	shared := connections.open[c.URL]
 	if shared.users--; shared.users > 0 {
 		return nil
 	}
-	delete(connections.open, f.Config.Client.URL)
+	delete(connections.open, c.URL)
 	return shared.Close()
 }
 
