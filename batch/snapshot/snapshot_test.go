@@ -240,12 +240,16 @@ func TestRefused(t *testing.T) {
 func TestDamage(t *testing.T) {
 	set := counter(t)
 	for name, damage := range map[string]func(t *testing.T, dir, cells, manifest string) error{
-		"cut":       func(t *testing.T, dir, cells, _ string) error { return os.Truncate(filepath.Join(dir, cells), 100) },
-		"changed":   func(t *testing.T, dir, cells, _ string) error { return flip(filepath.Join(dir, cells)) },
-		"gone":      func(t *testing.T, dir, cells, _ string) error { return os.Remove(filepath.Join(dir, cells)) },
-		"newer":     func(t *testing.T, dir, _, m string) error { return replace(filepath.Join(dir, m), `"format": 1`, `"format": 2`) },
-		"no JSON":   func(t *testing.T, dir, _, m string) error { return os.Truncate(filepath.Join(dir, m), 10) },
-		"elsewhere": func(t *testing.T, dir, cells, m string) error { return replace(filepath.Join(dir, m), cells, "../"+cells) },
+		"cut":     func(t *testing.T, dir, cells, _ string) error { return os.Truncate(filepath.Join(dir, cells), 100) },
+		"changed": func(t *testing.T, dir, cells, _ string) error { return flip(filepath.Join(dir, cells)) },
+		"gone":    func(t *testing.T, dir, cells, _ string) error { return os.Remove(filepath.Join(dir, cells)) },
+		"newer": func(t *testing.T, dir, _, m string) error {
+			return replace(filepath.Join(dir, m), `"format": 1`, `"format": 2`)
+		},
+		"no JSON": func(t *testing.T, dir, _, m string) error { return os.Truncate(filepath.Join(dir, m), 10) },
+		"elsewhere": func(t *testing.T, dir, cells, m string) error {
+			return replace(filepath.Join(dir, m), cells, "../"+cells)
+		},
 		"CURRENT": func(t *testing.T, dir, _, _ string) error {
 			return os.WriteFile(filepath.Join(dir, "CURRENT"), []byte("../x"), 0o600)
 		},
