@@ -30,6 +30,14 @@ const (
 	RejectedLog     = "rejected_log"
 )
 
+// Tables that batch runs write, each row with the number of its run.
+const (
+	BatchRuns        = "batch_runs"
+	GraphIdentifiers = "graph_identifiers"
+	GraphCells       = "graph_cells"
+	ScoreRows        = "score_rows"
+)
+
 // DatabaseName returns the database of a segment.
 func DatabaseName(segment string) string { return "braid_" + segment }
 
@@ -103,6 +111,12 @@ func (o Options) statements(file, text string) ([]string, error) {
 				parts = append(parts, version)
 			}
 			return "ReplicatedReplacingMergeTree(" + strings.Join(parts, ", ") + ")"
+		},
+		"plain": func() string {
+			if o.Cluster == "" {
+				return "MergeTree"
+			}
+			return `ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')`
 		},
 		"ttl": func(column string) string {
 			if o.RetentionDays == 0 {
