@@ -5,6 +5,7 @@
 package transforms
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/braidhq/braid/transforms/event"
+	"github.com/braidhq/braid/transforms/profile"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -48,6 +50,8 @@ func decodeDue(b []byte) (d update.Due, err error) { return d, json.Unmarshal(b,
 type Segment struct {
 	File string // name of the file, for messages
 	Text string // YAML
+	// Snapshots is where what batch runs found lies, a URL that profile.OpenHistories takes; "" when there is no batch path.
+	Snapshots string
 }
 
 var configs sync.Map // Segment -> *update.Config: compiled once per process
@@ -61,6 +65,14 @@ func (s Segment) Config() (*update.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("segment: %w", err)
 	}
-	c, _ := configs.LoadOrStore(s, parsed.Config())
+	config := parsed.Config()
+	if s.Snapshots != "" {
+		histories, err := profile.OpenHistories(context.Background(), s.Snapshots)
+		if err != nil {
+			return nil, err
+		}
+		config = config.WithHistories(histories)
+	}
+	c, _ := configs.LoadOrStore(s, config)
 	return c.(*update.Config), nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -44,6 +45,8 @@ type Config struct {
 	From, To uint64
 	// Base is the directory of the snapshot that holds the epochs before From, "" when From is 0.
 	Base string
+	// Cells are the only cells to be aggregated; nil: all.
+	Cells []string
 	// Splits is how many parts the cells are read in, at first.
 	Splits int
 	// Run names the run for Progress.
@@ -52,8 +55,12 @@ type Config struct {
 
 // Query returns what is read.
 func (c Config) Query() clickhouseio.Query {
+	where := fmt.Sprintf("%s AND epoch >= %d AND epoch < %d", Counted, c.From, c.To)
+	if c.Cells != nil { // their names are of letters and digits
+		where += " AND cell IN ('" + strings.Join(c.Cells, "', '") + "')"
+	}
 	return clickhouseio.Query{
-		From: clickhouseio.Quote(schema.Stream) + " FINAL", Where: fmt.Sprintf("%s AND epoch >= %d AND epoch < %d", Counted, c.From, c.To),
+		From: clickhouseio.Quote(schema.Stream) + " FINAL", Where: where,
 		SplitBy: SplitBy, OrderBy: InOrder, Splits: c.Splits, Settings: "max_threads = 2, max_bytes_before_external_sort = 268435456",
 	}
 }

@@ -19,7 +19,11 @@ import (
 
 func init() {
 	profile.RegisterHistories("snapshots", func(_ context.Context, u *url.URL) (profile.Histories, error) {
-		return Open(u.Path + u.Opaque)
+		d, err := Open(u.Path + u.Opaque)
+		if d != nil && d.Latest() != nil { // a good one is in use
+			err = nil
+		}
+		return d, err
 	})
 }
 
@@ -43,23 +47,45 @@ var directories = struct {
 	open map[string]*Directory
 }{open: map[string]*Directory{}}
 
-// Open returns the snapshots of a directory, which need not exist. Within a process one directory is opened once and shared.
+// Open returns the snapshots of a directory, which need not exist. Within a process one directory is opened once and shared. When the
+// snapshot that counts cannot be read, the error says why, and the directory has the latest that can be, or none.
 func Open(path string) (*Directory, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	directories.Lock()
-	defer directories.Unlock()
-	if d := directories.open[path]; d != nil {
-		return d, d.Look()
+	d := directories.open[path]
+	if d == nil {
+		d = &Directory{path: path}
+		directories.open[path] = d
 	}
-	d := &Directory{path: path}
-	if err := d.Look(); err != nil {
-		return nil, err
+	directories.Unlock()
+	err = d.Look()
+	if err != nil && d.Latest() == nil {
+		d.fallBack()
 	}
-	directories.open[path] = d
-	return d, nil
+	return d, err
+}
+
+// fallBack takes the latest snapshot that can be read.
+func (d *Directory) fallBack() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	numbers, err := manifests(d.path)
+	if err != nil {
+		return
+	}
+	for _, number := range slices.Backward(numbers) {
+		m, err := readManifest(d.path, manifestName(number))
+		if err != nil {
+			continue
+		}
+		if s, err := open(d.path, m, d.known(nil)); err == nil {
+			d.current.Store(s)
+			return
+		}
+	}
 }
 
 // Latest returns the snapshot that counts, nil while there is none.

@@ -81,16 +81,25 @@ func (d *Draft) compact() error {
 	if len(files) == 1 {
 		return nil
 	}
+	cells, err := d.Cells()
+	if err != nil {
+		return err
+	}
+	d.manifest.Cells = nil
+	return d.add(cells, files[0].From)
+}
+
+// Cells iterates over the cells of the draft.
+func (d *Draft) Cells() (iter.Seq2[Cell, error], error) {
 	var tables []*table
-	for _, f := range files {
+	for _, f := range d.manifest.Cells {
 		t, err := openTable(d.directory.path, f, true)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		tables = append(tables, t)
 	}
-	d.manifest.Cells = nil
-	return d.add(merged(tables), files[0].From)
+	return merged(tables), nil
 }
 
 // Row is an imported row: the texts of its values, nil where there is none, in the order of the columns.

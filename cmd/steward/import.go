@@ -12,6 +12,7 @@ import (
 
 	"github.com/braidhq/braid/cmd/command"
 	"github.com/braidhq/braid/cmd/steward/graph"
+	"github.com/braidhq/braid/io/tabular"
 	"github.com/braidhq/braid/io/topics"
 )
 
@@ -53,7 +54,7 @@ With --kind forbids the columns a and b hold two identifiers each, as KEY:VALUE,
 			} else if im.Kind != graph.Links {
 				return command.Usage(c, fmt.Errorf("--kind %q is neither links nor forbids", kind))
 			}
-			o.Format = graph.Format(format)
+			o.Format = tabular.Format(format)
 			rows, err := graph.Open(args[0], o)
 			if err != nil {
 				return err

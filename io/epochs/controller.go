@@ -36,6 +36,9 @@ type Config struct {
 	// Oldest returns the oldest epoch that a batch still uses; ok is false when there is none, and the last complete one counts. Nil
 	// means none.
 	Oldest func(ctx context.Context) (epoch uint64, ok bool, err error)
+	// Pruned returns the epoch before which the stream may drop what it counted, as every snapshot that is read has it; 0 when there is
+	// none. It is at most the oldest epoch in use. Nil means 0.
+	Pruned func(ctx context.Context) (uint64, error)
 	// Floor returns the highest epoch known elsewhere (the progress rows); numbers up to it are not used again. Nil means 0.
 	Floor func(ctx context.Context) (uint64, error)
 	// NextDue returns the due time in epoch milliseconds of the earliest timer; ok is false when there is none. Nil means none.
@@ -92,6 +95,13 @@ type Controller struct {
 	loaded bool
 	known  int             // partitions that the client knows, once it has written
 	ticked map[int32]int64 // receive time of the last tick written, by partition
+	cuts   chan chan<- cut
+}
+
+// cut is the answer to a Cut.
+type cut struct {
+	Epoch
+	err error
 }
 
 // New returns a controller; it does not touch the cluster yet. The options name the cluster as for any client.
@@ -99,7 +109,7 @@ func New(config Config, options ...kgo.Opt) (*Controller, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Controller{config: config.withDefaults(), options: options, ticked: map[int32]int64{}}
+	c := &Controller{config: config.withDefaults(), options: options, ticked: map[int32]int64{}, cuts: make(chan chan<- cut)}
 	if err := c.connect(); err != nil {
 		return nil, err
 	}
@@ -200,10 +210,16 @@ func (c *Controller) Advance(ctx context.Context) (Epoch, error) {
 	if next.Oldest, err = c.oldest(ctx); err != nil {
 		return Epoch{}, err
 	}
+	var pruned uint64
+	if c.config.Pruned != nil {
+		if pruned, err = c.config.Pruned(ctx); err != nil {
+			return Epoch{}, fmt.Errorf("epochs: epoch before which all is in snapshots: %w", err)
+		}
+	}
 	if err := c.append(ctx, next); err != nil { // from here on the number is used up
 		return Epoch{}, err
 	}
-	next.Positions, err = c.write(ctx, partitions, event.Marker{Epoch: next.Epoch, Oldest: next.Oldest, Received: now})
+	next.Positions, err = c.write(ctx, partitions, event.Marker{Epoch: next.Epoch, Oldest: next.Oldest, Pruned: min(pruned, next.Oldest), Received: now})
 	if err != nil {
 		return Epoch{}, fmt.Errorf("epochs: marker %d: %w", next.Epoch, err)
 	}

@@ -26,8 +26,29 @@ func (c *Controller) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case answer := <-c.cuts:
+			limited, cancel := context.WithTimeout(ctx, c.config.Timeout)
+			e, err := c.Advance(limited)
+			cancel()
+			answer <- cut{e, err}
 		case <-ticker.C:
 		}
+	}
+}
+
+// Cut has Run begin an epoch at once, and returns it. It may be called from any goroutine.
+func (c *Controller) Cut(ctx context.Context) (Epoch, error) {
+	answer := make(chan cut, 1)
+	select {
+	case c.cuts <- answer:
+	case <-ctx.Done():
+		return Epoch{}, ctx.Err()
+	}
+	select {
+	case cut := <-answer:
+		return cut.Epoch, cut.err
+	case <-ctx.Done():
+		return Epoch{}, ctx.Err()
 	}
 }
 

@@ -168,6 +168,17 @@ func (s *Set) Hash(name string) (Hash, bool) {
 	return 0, false
 }
 
+// Hashes returns the hashes of all definitions that accumulate, each once.
+func (s *Set) Hashes() []Hash {
+	var all []Hash
+	for _, c := range s.definitions {
+		if c.kind != nil && !slices.Contains(all, c.hash) {
+			all = append(all, c.hash)
+		}
+	}
+	return all
+}
+
 // place returns the place of a definition, or -1.
 func (s *Set) place(name string) int {
 	return slices.IndexFunc(s.definitions, func(c compiled) bool { return c.Name == name })

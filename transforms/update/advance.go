@@ -38,6 +38,52 @@ func Reassess(ctx context.Context, config *Config, store Store, now int64) (int,
 	return changed, nil
 }
 
+// Revisit makes documents due at a moment (epoch milliseconds) of the stream clock, those for which concerned says so: what was imported
+// for them is another than before. The pipeline then publishes their profiles and looks at their audiences. It returns how many they are.
+func Revisit(ctx context.Context, config *Config, store Store, now int64, concerned func(*profile.Document) (bool, error)) (int, error) {
+	worker := NewWorker(config, store)
+	revisited := 0
+	for d, err := range NewReader(config, store).Documents(ctx) {
+		if err != nil {
+			return revisited, err
+		}
+		is, err := concerned(d)
+		if err != nil {
+			return revisited, err
+		}
+		if !is {
+			continue
+		}
+		result, err := worker.retry(func() (Result, error) { return worker.revisit(ctx, d.Key, now) })
+		if err != nil {
+			return revisited, err
+		}
+		revisited += result.Events
+	}
+	return revisited, nil
+}
+
+func (w *Worker) revisit(ctx context.Context, key profile.Key, now int64) (Result, error) {
+	var result Result
+	docs := NewDocuments()
+	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
+	if _, err := l.documents(ctx, []profile.Key{key}); err != nil {
+		return result, err
+	}
+	e := docs.documents[key]
+	if e == nil {
+		return result, nil
+	}
+	if e.PublishDue == 0 || e.PublishDue > now {
+		e.PublishDue, e.header = now, true
+	}
+	if !w.config.Audiences.Empty() && (e.AudienceDue == 0 || e.AudienceDue > now) {
+		e.AudienceDue, e.header = now, true
+	}
+	result.Events++
+	return result, w.commit(ctx, docs, nil, newOutboxes(nil), &result)
+}
+
 // traceReassess stands for the event in effects of other audiences.
 const traceReassess = "audiences"
 

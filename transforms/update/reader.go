@@ -61,6 +61,19 @@ func (r *Reader) Find(ctx context.Context, key, value string) (*profile.Document
 	return r.Document(ctx, identity.NewID(r.config.Namespace, identifier))
 }
 
+// DocumentOf returns a document by its key, or nil when it is not there any more.
+func (r *Reader) DocumentOf(ctx context.Context, key profile.Key) (*profile.Document, error) {
+	docs := NewDocuments()
+	l := loader{store: r.store, keys: rowKeys{keyspace: r.keys}, docs: docs}
+	if _, err := l.documents(ctx, []profile.Key{key}); err != nil {
+		return nil, err
+	}
+	if e := docs.documents[key]; e != nil {
+		return e.Document, nil
+	}
+	return nil, nil
+}
+
 // split reports whether the ID of a member stood for another person's profile, before the member came from there.
 func (r *Reader) split(d *profile.Document, id identity.ID) bool {
 	return r.Folder().ID(d) != id && slices.ContainsFunc(d.Came, func(m identity.Identifier) bool { return identity.NewID(r.config.Namespace, m) == id })

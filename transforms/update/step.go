@@ -120,7 +120,9 @@ func (c *Config) Step(docs *Documents, in *Input, epoch Epoch) (Outcome, error) 
 
 // fold adds an event to its cell.
 func (c *Config) fold(cell *profile.Cell, in *Input, epoch Epoch, out *Outcome) error {
-	cell.Prune(epoch.Pruned)
+	if err := c.prune(cell, epoch.Pruned); err != nil {
+		return err
+	}
 	bucket, err := cell.Bucket(epoch.Current, epoch.Oldest)
 	if err != nil {
 		return fmt.Errorf("cell %s: %w", cell.ID, err)
@@ -128,6 +130,31 @@ func (c *Config) fold(cell *profile.Cell, in *Input, epoch Epoch, out *Outcome) 
 	bucket.Events++
 	if bucket.States, out.Violations, err = c.Attributes.Add(bucket.States, &in.Event, in.Matched); err != nil {
 		return fmt.Errorf("cell %s, epoch %d: %w", cell.ID, bucket.Epoch, err)
+	}
+	return nil
+}
+
+// prune drops the buckets of a cell before an epoch, if the history at hand has what is in them.
+func (c *Config) prune(cell *profile.Cell, epoch uint64) error {
+	if cell.Whole || len(cell.Buckets) == 0 || cell.Buckets[0].Epoch >= epoch || c.Histories == nil {
+		return nil
+	}
+	h := c.Histories.Current()
+	if h == nil || h.Epoch() < epoch {
+		return nil
+	}
+	past, ok, err := h.Cell(cell.ID)
+	if err != nil {
+		return fmt.Errorf("cell %s: %w", cell.ID, err)
+	}
+	var before uint64
+	for _, b := range cell.Buckets {
+		if b.Epoch < epoch {
+			before += b.Events
+		}
+	}
+	if ok && past.Events >= before {
+		cell.Prune(epoch)
 	}
 	return nil
 }

@@ -6,24 +6,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/braidhq/braid/io/tabular"
 	"github.com/braidhq/braid/transforms/strict"
-)
-
-// Format is the form of a file.
-type Format string
-
-// The formats.
-const (
-	CSV     Format = "csv"
-	Parquet Format = "parquet"
-	Arrow   Format = "arrow" // Arrow IPC, as a file or a stream
 )
 
 // Row is one row: what is known to belong together.
@@ -35,8 +24,8 @@ type Row struct {
 
 // Options say how to read a file.
 type Options struct {
-	Format Format   // default by the name of the file
-	Keys   []string // the stitching keys
+	Format tabular.Format // default by the name of the file
+	Keys   []string       // the stitching keys
 	// Columns names the key of a column, where the two are called differently; an empty key leaves the column out.
 	Columns map[string]string
 	// Time is the column with the time: RFC 3339, epoch milliseconds, or a timestamp; default "time", which may be missing.
@@ -45,56 +34,21 @@ type Options struct {
 
 // Reader yields the rows of a file.
 type Reader struct {
-	table table
+	table tabular.Table
 	keys  []string // of the columns; empty for those without one
 	time  int      // column of the time, or -1
 	row   int64
 }
 
-// table is a file as rows of texts.
-type table interface {
-	columns() []string
-	// next returns the values of the next row, empty where there is none, and io.EOF behind the last. They are good until the next call.
-	next() ([]string, error)
-	close() error
-}
-
 // Open opens a file.
 func Open(path string, o Options) (*Reader, error) {
-	if o.Format == "" {
-		switch strings.ToLower(filepath.Ext(path)) {
-		case ".csv":
-			o.Format = CSV
-		case ".parquet":
-			o.Format = Parquet
-		case ".arrow", ".arrows", ".ipc", ".feather":
-			o.Format = Arrow
-		default:
-			return nil, fmt.Errorf("%s: the name does not say what it is; name the format: csv, parquet or arrow", path)
-		}
-	}
-	f, err := os.Open(path)
+	t, err := tabular.Open(path, o.Format)
 	if err != nil {
 		return nil, err
 	}
-	var t table
-	switch o.Format {
-	case CSV:
-		t, err = openCSV(f)
-	case Parquet:
-		t, err = openParquet(f)
-	case Arrow:
-		t, err = openArrow(f)
-	default:
-		err = fmt.Errorf("unknown format %q; use csv, parquet or arrow", string(o.Format))
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
 	r := &Reader{table: t}
 	if err := r.bind(o); err != nil {
-		t.close()
+		t.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
@@ -106,7 +60,10 @@ func (r *Reader) bind(o Options) error {
 	if clock == "" {
 		clock = "time"
 	}
-	columns := r.table.columns()
+	var columns []string
+	for _, c := range r.table.Columns() {
+		columns = append(columns, c.Name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.Columns)) {
 		if !slices.Contains(columns, name) {
 			return fmt.Errorf("there is no column %q; there are %s", name, strings.Join(columns, ", "))
@@ -147,7 +104,7 @@ func (r *Reader) bind(o Options) error {
 
 // Next returns the next row, and io.EOF behind the last. An error names the row.
 func (r *Reader) Next() (Row, error) {
-	values, err := r.table.next()
+	values, err := r.table.Next()
 	if err == io.EOF {
 		return Row{}, err
 	}
@@ -170,7 +127,7 @@ func (r *Reader) Next() (Row, error) {
 }
 
 // Close closes the file.
-func (r *Reader) Close() error { return r.table.close() }
+func (r *Reader) Close() error { return r.table.Close() }
 
 func parseTime(text string) (int64, error) {
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {

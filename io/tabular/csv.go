@@ -1,4 +1,4 @@
-package graph
+package tabular
 
 import (
 	"encoding/csv"
@@ -15,7 +15,7 @@ type csvTable struct {
 	header []string
 }
 
-func openCSV(f *os.File) (table, error) {
+func openCSV(f *os.File) (Table, error) {
 	r := csv.NewReader(f)
 	r.ReuseRecord = true
 	header, err := r.Read()
@@ -35,8 +35,17 @@ func openCSV(f *os.File) (table, error) {
 	return t, nil
 }
 
-func (t *csvTable) columns() []string { return t.header }
+// Columns returns the header.
+func (t *csvTable) Columns() []Column {
+	all := make([]Column, len(t.header))
+	for i, name := range t.header {
+		all[i].Name = name
+	}
+	return all
+}
 
-func (t *csvTable) next() ([]string, error) { return t.reader.Read() }
+// Next returns the next row.
+func (t *csvTable) Next() ([]string, error) { return t.reader.Read() }
 
-func (t *csvTable) close() error { return t.file.Close() }
+// Close closes the file.
+func (t *csvTable) Close() error { return t.file.Close() }

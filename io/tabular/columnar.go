@@ -1,4 +1,4 @@
-package graph
+package tabular
 
 import (
 	"context"
@@ -26,7 +26,7 @@ type batches interface {
 
 // columnarTable is a table whose rows come as Arrow records.
 type columnarTable struct {
-	names   []string
+	names   []Column
 	batches batches
 	free    func() error
 
@@ -38,12 +38,12 @@ type columnarTable struct {
 func newColumnar(schema *arrow.Schema, b batches, free func() error) *columnarTable {
 	t := &columnarTable{batches: b, free: free, values: make([]string, schema.NumFields())}
 	for _, f := range schema.Fields() {
-		t.names = append(t.names, f.Name)
+		t.names = append(t.names, Column{f.Name, typeOf(f.Type)})
 	}
 	return t
 }
 
-func openParquet(f *os.File) (table, error) {
+func openParquet(f *os.File) (Table, error) {
 	reader, err := file.NewParquetReader(f)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func openParquet(f *os.File) (table, error) {
 	}), nil
 }
 
-func openArrow(f *os.File) (table, error) {
+func openArrow(f *os.File) (Table, error) {
 	whole, err := ipc.NewFileReader(f)
 	if err == nil {
 		return newColumnar(whole.Schema(), whole, func() error { return errors.Join(whole.Close(), f.Close()) }), nil
@@ -80,9 +80,26 @@ func openArrow(f *os.File) (table, error) {
 	}), nil
 }
 
-func (t *columnarTable) columns() []string { return t.names }
+// Columns returns the columns of the schema.
+func (t *columnarTable) Columns() []Column { return t.names }
 
-func (t *columnarTable) next() ([]string, error) {
+func typeOf(t arrow.DataType) Type {
+	switch t.ID() {
+	case arrow.BOOL:
+		return Bool
+	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.INT64, arrow.UINT8, arrow.UINT16, arrow.UINT32, arrow.UINT64, arrow.FLOAT16, arrow.FLOAT32, arrow.FLOAT64,
+		arrow.DECIMAL128, arrow.DECIMAL256:
+		return Number
+	case arrow.TIMESTAMP, arrow.DATE32, arrow.DATE64:
+		return Time
+	case arrow.DICTIONARY:
+		return typeOf(t.(*arrow.DictionaryType).ValueType)
+	}
+	return Text
+}
+
+// Next returns the next row.
+func (t *columnarTable) Next() ([]string, error) {
 	for t.record == nil || t.at == int(t.record.NumRows()) {
 		record, err := t.batches.Read()
 		if err != nil {
@@ -100,16 +117,24 @@ func (t *columnarTable) next() ([]string, error) {
 	return t.values, nil
 }
 
-func (t *columnarTable) close() error { return t.free() }
+// Close closes the file.
+func (t *columnarTable) Close() error { return t.free() }
 
 // text returns a value as text, times as epoch milliseconds, and nothing for null.
 func text(column arrow.Array, row int) string {
 	if column.IsNull(row) {
 		return ""
 	}
-	if at, ok := column.(*array.Timestamp); ok {
+	switch at := column.(type) {
+	case *array.Timestamp:
 		unit := at.DataType().(*arrow.TimestampType).Unit
 		return strconv.FormatInt(at.Value(row).ToTime(unit).UnixMilli(), 10)
+	case *array.Date32:
+		return strconv.FormatInt(at.Value(row).ToTime().UnixMilli(), 10)
+	case *array.Date64:
+		return strconv.FormatInt(at.Value(row).ToTime().UnixMilli(), 10)
+	case *array.Dictionary:
+		return text(at.Dictionary(), at.GetValueIndex(row))
 	}
 	return column.ValueStr(row)
 }
