@@ -19,7 +19,7 @@ import (
 
 func init() {
 	profile.RegisterHistories("snapshots", func(_ context.Context, u *url.URL) (profile.Histories, error) {
-		d, err := Open(u.Path + u.Opaque)
+		d, err := Open(u.Path)
 		if d != nil && d.Latest() != nil { // a good one is in use
 			err = nil
 		}
@@ -28,7 +28,12 @@ func init() {
 }
 
 // URL returns the name under which DoFns open the snapshots of a directory.
-func URL(dir string) string { return "snapshots:" + dir }
+func URL(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return (&url.URL{Scheme: "snapshots", Path: dir}).String()
+}
 
 // lookEvery is how often a directory is looked at for a snapshot that another process published.
 const lookEvery = time.Second

@@ -8,9 +8,20 @@ import (
 	"net/url"
 	"os"
 
+	"github.com/braidhq/braid/batch/snapshot"
 	"github.com/braidhq/braid/cmd/deployment"
+	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
 )
+
+// CoreConfig returns what the core works by, with what batch runs found.
+func CoreConfig(config *deployment.Config, s *segment.Segment) (*update.Config, error) {
+	d, err := snapshot.Open(config.SnapshotsDir())
+	if d == nil || err != nil && d.Latest() == nil {
+		return nil, err
+	}
+	return s.Config().WithHistories(d), nil
+}
 
 // OpenStore opens the store of a deployment without making a new one. The store of a running node is locked.
 func OpenStore(ctx context.Context, config *deployment.Config) (update.Store, error) {

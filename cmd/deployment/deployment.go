@@ -77,5 +77,8 @@ func Parse(file string, data []byte, env strict.Environment) (*Config, error) {
 // KafkaDir returns the directory of the embedded broker.
 func (c *Config) KafkaDir() string { return filepath.Join(c.Data, "kafka") }
 
+// SnapshotsDir returns the directory of what batch runs found.
+func (c *Config) SnapshotsDir() string { return filepath.Join(c.Data, "snapshots") }
+
 // StoreDir returns the directory of the embedded store.
 func (c *Config) StoreDir() string { return filepath.Join(c.Data, "store") }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/braidhq/braid/batch/snapshot"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/extension"
 	"github.com/braidhq/braid/io/clickhouseio"
@@ -25,6 +26,7 @@ import (
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/pipelines/direct"
 	"github.com/braidhq/braid/serving"
+	"github.com/braidhq/braid/serving/task"
 	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
@@ -49,22 +51,26 @@ type Options struct {
 
 // Node is a running Braid.
 type Node struct {
-	options  Options
-	client   kafkaio.Client
-	events   string // topic
-	broker   *embedded.Broker
-	admin    *kgo.Client
-	producer *kgo.Client
-	archive  clickhouseio.Client // the segment's database; without a URL: nothing is archived
-	analyst  string              // URL for analysts, of an embedded server
-	store    update.Store
-	reader   *update.Reader
-	mu       sync.Mutex // guards jobs
-	jobs     []job
-	server   *serving.Server
-	figures  *Figures
-	metrics  *prometheus.Registry
-	cleanups []func()
+	options    Options
+	client     kafkaio.Client
+	events     string // topic
+	broker     *embedded.Broker
+	admin      *kgo.Client
+	producer   *kgo.Client
+	archive    clickhouseio.Client // the segment's database; without a URL: nothing is archived
+	analyst    string              // URL for analysts, of an embedded server
+	snapshots  *snapshot.Directory // what batch runs found
+	config     *update.Config      // with that
+	controller *epochs.Controller
+	tasks      *task.Board
+	store      update.Store
+	reader     *update.Reader
+	mu         sync.Mutex // guards jobs
+	jobs       []job
+	server     *serving.Server
+	figures    *Figures
+	metrics    *prometheus.Registry
+	cleanups   []func()
 
 	stopping context.CancelFunc // ends the parts that are not pipelines
 	parts    *errgroup.Group
@@ -88,7 +94,7 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 	}
 	n := &Node{
 		options: options, events: topics.Name(options.Segment.Name, topics.Events), metrics: prometheus.NewRegistry(),
-		stopped: make(chan struct{}),
+		stopped: make(chan struct{}), tasks: task.NewBoard(),
 	}
 	defer func() {
 		if err != nil {
@@ -96,7 +102,7 @@ func Start(ctx context.Context, options Options) (_ *Node, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		n.checkPrepare, n.startBroker, n.openStore, n.ensureTopics, n.checkStream, n.alignOffsets, n.openArchive, n.startFigures, n.startParts, n.startUnheld, n.publish,
+		n.checkPrepare, n.startBroker, n.openSnapshots, n.openStore, n.ensureTopics, n.checkStream, n.alignOffsets, n.openArchive, n.startFigures, n.startParts, n.startUnheld, n.publish,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -196,7 +202,7 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 	n.cleanup(func() { store.Close() })
 	n.store = store
-	n.reader = update.NewReader(n.options.Segment.Config(), store)
+	n.reader = update.NewReader(n.config, store)
 	return n.claim(ctx)
 }
 
@@ -210,6 +216,7 @@ func (n *Node) startParts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.controller = controller
 	n.cleanup(controller.Close)
 	if err := controller.Step(ctx); err != nil {
 		return err
@@ -225,6 +232,7 @@ func (n *Node) startParts(ctx context.Context) error {
 	n.parts, running = errgroup.WithContext(running)
 	n.parts.Go(func() error { return controller.Run(running) })
 	n.parts.Go(func() error { return n.server.Serve(running) })
+	n.parts.Go(func() error { return n.schedule(running) })
 	n.cleanup(func() {
 		cancel()
 		n.parts.Wait()
@@ -257,7 +265,7 @@ func (n *Node) publish(context.Context) error {
 // segmentFile is the segment as the pipelines carry it.
 func (n *Node) segmentFile() (transforms.Segment, error) {
 	text, err := n.options.Segment.Canonical()
-	return transforms.Segment{File: "segment.yaml", Text: string(text)}, err
+	return transforms.Segment{File: "segment.yaml", Text: string(text), Snapshots: snapshot.URL(n.options.Deployment.SnapshotsDir())}, err
 }
 
 // Wait returns when the node has ended: nil after Stop, else what broke for good.
@@ -289,6 +297,7 @@ func (n *Node) Wait() error {
 func (n *Node) Stop(ctx context.Context) error {
 	var errs []error
 	n.stopping()
+	n.tasks.Close()
 	errs = append(errs, n.parts.Wait())
 	for _, j := range n.running() {
 		if err := j.engine.Drain(ctx); err != nil && !errors.Is(err, direct.ErrCancelled) {

@@ -54,6 +54,7 @@ func (n *Node) epochsConfig() epochs.Config {
 			}
 			return highest, err
 		},
+		Oldest: n.oldestInUse, Pruned: n.pruned,
 		NextDue: n.NextDue,
 		Clocks: func(ctx context.Context) (map[int32]int64, error) {
 			progress, err := n.Progress(ctx)

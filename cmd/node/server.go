@@ -46,6 +46,7 @@ func (n *Node) startServer(options []kgo.Opt) (err error) {
 	routes = append(routes,
 		serving.Route{Pattern: identities.PatternExplain, Handler: identities.ExplainHandler(n.explain, logger)},
 		serving.Route{Pattern: identities.PatternRule, Handler: identities.RuleHandler(config.Rules, n.send, n.options.Now, logger)})
+	routes = append(routes, n.batchRoutes()...)
 	for _, pattern := range ingest.Patterns {
 		routes = append(routes, serving.Route{Pattern: pattern, Handler: events})
 	}

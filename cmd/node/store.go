@@ -210,7 +210,7 @@ func (n *Node) reassess(ctx context.Context) error {
 	if now == 0 {
 		return nil
 	}
-	changed, err := update.Reassess(ctx, n.options.Segment.Config(), n.store, now)
+	changed, err := update.Reassess(ctx, n.config, n.store, now)
 	if err != nil {
 		return fmt.Errorf("looking who is in which audience: %w; it goes on at the next start", err)
 	}
@@ -226,7 +226,7 @@ func (n *Node) settle(ctx context.Context) error {
 	log := n.options.Logger
 	log.Info("the rules of the stitching keys have changed: settling all profiles under the new ones")
 	for range settleRounds {
-		done, err := update.Recheck(ctx, n.options.Segment.Config(), n.store, nil)
+		done, err := update.Recheck(ctx, n.config, n.store, nil)
 		if err != nil {
 			return fmt.Errorf("settling profiles under the new rules: %w; it goes on at the next start", err)
 		}

@@ -11,6 +11,6 @@ import (
 // Group lists the commands.
 func Group(p *command.Program) command.Group {
 	return command.Group{Name: "operator", Title: "For operators, who keep it running:", Commands: []*cobra.Command{
-		runCommand(p), workerCommand(p), doctorCommand(p), topicsCommand(p), replayCommand(p), benchCommand(p), versionCommand(p),
+		runCommand(p), batchCommand(p), verifyCommand(p), workerCommand(p), doctorCommand(p), topicsCommand(p), replayCommand(p), benchCommand(p), versionCommand(p),
 	}}
 }

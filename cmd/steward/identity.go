@@ -63,8 +63,12 @@ The running node is asked. When none runs and the store is embedded, the data di
 		Args:    command.Arguments(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, args []string) error {
 			q.Path = "/v1/identity/explain?" + url.Values{"a": {args[0]}, "b": {args[1]}}.Encode()
-			q.Read = func(ctx context.Context, _ *deployment.Config, s *segment.Segment, store update.Store) ([]byte, error) {
-				r, err := explanation.Relate(ctx, s, update.NewReader(s.Config(), store), args[0], args[1])
+			q.Read = func(ctx context.Context, config *deployment.Config, s *segment.Segment, store update.Store) ([]byte, error) {
+				core, err := command.CoreConfig(config, s)
+				if err != nil {
+					return nil, err
+				}
+				r, err := explanation.Relate(ctx, s, update.NewReader(core, store), args[0], args[1])
 				if err != nil {
 					return nil, err
 				}
@@ -189,7 +193,11 @@ held in memory. With the embedded store the node must not run; it sends what has
 			if err != nil {
 				return err
 			}
-			done, err := update.Recheck(c.Context(), s.Config(), store, nil)
+			core, err := command.CoreConfig(config, s)
+			if err != nil {
+				return errors.Join(err, store.Close())
+			}
+			done, err := update.Recheck(c.Context(), core, store, nil)
 			if err = errors.Join(err, store.Close()); err != nil {
 				return err
 			}

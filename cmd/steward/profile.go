@@ -83,8 +83,12 @@ func (q question) path() string {
 }
 
 // read answers it from a store: the profile, or its explanation, as JSON.
-func (q question) read(ctx context.Context, _ *deployment.Config, s *segment.Segment, store update.Store) ([]byte, error) {
-	reader := update.NewReader(s.Config(), store)
+func (q question) read(ctx context.Context, config *deployment.Config, s *segment.Segment, store update.Store) ([]byte, error) {
+	core, err := command.CoreConfig(config, s)
+	if err != nil {
+		return nil, err
+	}
+	reader := update.NewReader(core, store)
 	document, err := reader.Find(ctx, q.key, q.value)
 	var refused *identity.RefusedError
 	switch {
