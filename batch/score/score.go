@@ -95,7 +95,7 @@ INNER JOIN (SELECT cell, person FROM %s WHERE run = %d AND person != '') AS c ON
 }
 
 func (q query) now() string {
-	return fmt.Sprintf("toDateTime64(%q, 3, 'UTC')", q.run.Now.UTC().Format("2006-01-02 15:04:05.000"))
+	return fmt.Sprintf("toDateTime64('%s', 3, 'UTC')", q.run.Now.UTC().Format("2006-01-02 15:04:05.000"))
 }
 
 func (q query) row(values string) string {

@@ -30,6 +30,7 @@ Without --for it then stays to be asked, until Ctrl-C.`,
 	f.Float64Var(&o.Speed, "speed", 60_000, "seconds of the shop's time per second")
 	f.Float64Var(&o.Rate, "rate", 0, "events per second, instead of --speed")
 	f.StringVar(&o.Listen, "listen", "", "address of the HTTP API (default 127.0.0.1:8080, or a free port when that is taken)")
+	f.BoolVar(&o.NoBatch, "no-batch", false, "leave out the batch path, which needs ClickHouse")
 	f.StringVar(&o.Report, "report", "", "file for the figures, as JSON")
 	c.MarkFlagsMutuallyExclusive("speed", "rate")
 	return c

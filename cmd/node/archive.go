@@ -38,6 +38,9 @@ func (n *Node) openArchive(ctx context.Context) error {
 	defer conn.Close()
 	added, err := schema.Apply(ctx, conn, schema.Options{Segment: n.options.Segment.Name})
 	for _, m := range added {
+		if added[0].Version == 1 { // they are new
+			break
+		}
 		n.options.Logger.Info("tables brought up to date", "database", database, "version", m.Version, "name", m.Name)
 	}
 	n.archive = client.In(database)

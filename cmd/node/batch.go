@@ -73,6 +73,9 @@ func execute(ctx context.Context, build func(beam.Scope)) error {
 	return e.Wait()
 }
 
+// Archives reports whether there is a batch path.
+func (n *Node) Archives() bool { return n.archive.URL != "" }
+
 // RunBatch does one batch run.
 func (n *Node) RunBatch(ctx context.Context, o batch.Options) (*batch.Report, error) {
 	c, err := n.batchConfig()

@@ -35,3 +35,13 @@ func freeAddress(ctx context.Context, address string) string {
 	l.Close()
 	return address
 }
+
+// sleep waits a moment of real time.
+func sleep(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(200 * time.Millisecond):
+		return nil
+	}
+}

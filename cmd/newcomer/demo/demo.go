@@ -32,6 +32,7 @@ type Options struct {
 	Data       string        // data directory, which is kept; default a temporary one
 	Listen     string        // address of the HTTP API; default 127.0.0.1:8080, or a free port when that is taken
 	Report     string        // file for the report; default none
+	NoBatch    bool          // leave the batch path out
 	Stay       bool          // stay and answer after the last event, until the context ends
 	Out        io.Writer     // for people
 	Terminal   bool          // whether Out can rewrite a line
@@ -53,6 +54,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d := deployment.Default()
 	d.Kafka.Retention.Size = retention
+	if !o.NoBatch {
+		d.ClickHouse = withClickHouse(ctx, o)
+	}
+	s.File.Batch.Schedule = "* * * * *"
 	if d.Data = o.Data; d.Data == "" {
 		if d.Data, err = os.MkdirTemp("", "braid-demo-"); err != nil {
 			return fmt.Errorf("data directory: %w", err)
@@ -153,7 +158,11 @@ func (s *show) run(ctx context.Context) error {
 		return err
 	}
 	line.end()
-	report, err := s.report()
+	batch, err := s.batch(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	report, err := s.report(batch)
 	if err != nil {
 		return err
 	}

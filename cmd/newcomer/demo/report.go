@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/braidhq/braid/batch"
 	"github.com/braidhq/braid/cmd/node"
 	"github.com/braidhq/braid/testing/shop"
 	"github.com/braidhq/braid/transforms/event"
@@ -36,6 +37,8 @@ type Report struct {
 	DiskBytes        uint64               `json:"disk_bytes"`
 	MemoryBytes      uint64               `json:"memory_bytes"`
 	Seconds          float64              `json:"seconds"`
+	Batch            *batch.Report        `json:"batch,omitempty"`  // the last batch run
+	Verify           *batch.Verification  `json:"verify,omitempty"` // live profiles compared with all archived events
 
 	sent  int
 	wrong []string
@@ -49,13 +52,16 @@ func (r *Report) check() error {
 	if r.EventsIn < r.sent {
 		return fmt.Errorf("%w: %d events were acknowledged, but the stream has only %d", ErrInexact, r.sent, r.EventsIn)
 	}
+	if r.Verify != nil && r.Verify.Differences > 0 {
+		return fmt.Errorf("%w: %d differences between live profiles and the archive: %s", ErrInexact, r.Verify.Differences, strings.Join(r.Verify.Examples, "; "))
+	}
 	if len(r.wrong) > 0 {
 		return fmt.Errorf("%w: %s", ErrInexact, strings.Join(r.wrong[:min(len(r.wrong), 5)], "; "))
 	}
 	return nil
 }
 
-func (s *show) report() (*Report, error) {
+func (s *show) report(b batched) (*Report, error) {
 	counts := s.node.Figures().Counts()
 	seconds := max(counts.Last.Sub(s.began).Seconds(), 0.001)
 	s.source.mu.Lock()
@@ -65,7 +71,7 @@ func (s *show) report() (*Report, error) {
 		EventsApplied: counts.Applied, Duplicates: counts.Duplicates, Rejected: counts.Rejected,
 		RejectedByReason: truth.Rejected, EventsPerSecond: float64(counts.Applied+counts.Rejected) / seconds, Latency: s.node.Figures().Latency(),
 		Merges: counts.Merged, Effects: counts.Effects, DiskBytes: diskBytes(s.data), MemoryBytes: residentBytes(), Seconds: seconds,
-		sent: s.source.Sent(),
+		sent: s.source.Sent(), Batch: b.run, Verify: b.verified,
 	}
 	ctx := context.Background()
 	for _, err := range s.node.Reader().Documents(ctx) {

@@ -32,6 +32,9 @@ func (s *show) summarize(r *Report) error {
 	if err := s.showMerge(out); err != nil {
 		return err
 	}
+	if err := s.summarizeBatch(out, r); err != nil {
+		return err
+	}
 	s.suggest(out)
 	return r.check()
 }
