@@ -100,7 +100,8 @@ func Query(ctx context.Context, conn driver.Conn, name, text, key string) (Sourc
 		for i, p := range pointers {
 			values[i] = textOf(reflect.ValueOf(p).Elem())
 		}
-		s.Rows = append(s.Rows, Row{Person: values[person], Values: slices.Delete(values, person, person+1)})
+		who := values[person]
+		s.Rows = append(s.Rows, Row{Person: who, Values: slices.Delete(values, person, person+1)})
 	}
 	if err := rows.Err(); err != nil {
 		return Source{}, fmt.Errorf("import %s: %w", name, err)

@@ -1,66 +1,90 @@
 package score
 
-// A next best offer is what people have who have what somebody has: items that occur together are counted, each person's latest items
-// vote for others by how often those follow from them, and what a person has already is left out. Where nothing follows, it is what
-// most people have.
+import (
+	"fmt"
+
+	"github.com/braidhq/braid/io/clickhouseio"
+	"github.com/braidhq/braid/io/schema"
+)
+
+// A next best offer is what people have who have what somebody has: items that occur together are counted, each of a person's latest items
+// votes for others by how alike they are (the cosine of their people, less where few have both), and what the person has already is left
+// out. Where nothing follows, it is what most people have.
 
 // latestItems is how many of a person's items count, those touched last; pairs grow with its square.
-const latestItems = "30"
+const latestItems = 30
 
-// baskets returns a query of what everybody has, latest first.
-func (q query) baskets() string {
-	return `SELECT person, arraySlice(arrayReverse(arrayMap(x -> x.2, arraySort(groupArray((last, item))))), 1, ` + latestItems + `) AS items
-FROM (
-	SELECT person, item, max(at) AS last
-	FROM (` + q.events(items(q.score.Item)+" AS all_items") + `) ARRAY JOIN all_items AS item
-	GROUP BY person, item
-)
-GROUP BY person`
+// doubt is how many people more would have to have both of two items for these to count as alike as they look: pairs that a few people
+// happen to have are not to outvote those of many.
+const doubt = 5
+
+// gatherItems returns a statement that writes down what everybody has, latest first; of equal time in any order that stays.
+func (q query) gatherItems() string {
+	return fmt.Sprintf(`INSERT INTO %s (run, score, person, item, place)
+SELECT %d, %s, person, item, place FROM (
+	SELECT person, item, row_number() OVER (PARTITION BY person ORDER BY last DESC, cityHash64(item)) AS place
+	FROM (
+		SELECT person, item, max(at) AS last
+		FROM (%s) ARRAY JOIN all_items AS item
+		GROUP BY person, item
+	)
+) WHERE place <= %d`, clickhouseio.Quote(schema.ScoreItems), q.run.Number, quote(q.name), q.events(items(q.score.Item)+" AS all_items"), latestItems)
 }
 
-// offers returns a query of what is offered to each person of a table baskets(person, items), best first, given the people of a table
-// known(person, items).
-func offers(baskets, known string) string {
-	return `SELECT person, arrayMap(x -> x.2, arraySlice(arrayReverseSort(groupArray((vote, other))), 1, 3)) AS offered,
+// items returns a query of person, item and place.
+func (q query) items(where string) string {
+	return fmt.Sprintf("SELECT person, item, place FROM %s WHERE run = %d AND score = %s%s", clickhouseio.Quote(schema.ScoreItems), q.run.Number, quote(q.name), where)
+}
+
+// offers returns a query of what is offered to each person of one query of items, best first, by those of another.
+func offers(of, known string) string {
+	return fmt.Sprintf(`SELECT person, arrayMap(x -> x.2, arraySlice(arrayReverseSort(groupArray((vote, other))), 1, 3)) AS offered,
 	arrayMap(x -> x.1, arraySlice(arrayReverseSort(groupArray((vote, other))), 1, 3)) AS votes
 FROM (
-	SELECT b.person AS person, p.other AS other, sum(p.weight) AS vote, any(b.items) AS items
-	FROM (SELECT person, items, item FROM (` + baskets + `) ARRAY JOIN items AS item) AS b
+	SELECT of.person AS person, pairs.other AS other, sum(pairs.weight) AS vote
+	FROM (%[1]s) AS of
 	INNER JOIN (
-		SELECT item, other, together / sqrt(n * m) AS weight
-		FROM (
-			SELECT item, other, count() AS together
-			FROM (SELECT item, other FROM (` + known + `) ARRAY JOIN items AS item ARRAY JOIN items AS other)
-			WHERE item != other
-			GROUP BY item, other
-		) AS t
-		INNER JOIN (SELECT item AS a, count() AS n FROM (` + known + `) ARRAY JOIN items AS item GROUP BY item) AS x ON x.a = t.item
-		INNER JOIN (SELECT item AS b, count() AS m FROM (` + known + `) ARRAY JOIN items AS item GROUP BY item) AS y ON y.b = t.other
-	) AS p ON p.item = b.item
+		SELECT a.item AS item, b.item AS other, count() AS together,
+			together / sqrt(any(n.people) * any(m.people)) * together / (together + %[3]d) AS weight
+		FROM (%[2]s) AS a
+		INNER JOIN (%[2]s) AS b ON a.person = b.person
+		INNER JOIN (SELECT item, count() AS people FROM (%[2]s) GROUP BY item) AS n ON n.item = a.item
+		INNER JOIN (SELECT item, count() AS people FROM (%[2]s) GROUP BY item) AS m ON m.item = b.item
+		WHERE a.item != b.item
+		GROUP BY item, other
+	) AS pairs ON pairs.item = of.item
+	LEFT ANTI JOIN (%[1]s) AS has ON has.person = of.person AND has.item = pairs.other
 	GROUP BY person, other
-	HAVING NOT has(items, other)
 )
-GROUP BY person`
+GROUP BY person`, of, known, doubt)
+}
+
+// popular returns what most people have, most first.
+func popular(known string) string {
+	return "SELECT groupArray(item) FROM (SELECT item, count() AS n FROM (" + known + ") GROUP BY item ORDER BY n DESC, item LIMIT 200)"
 }
 
 func (q query) nextBestOffer() string {
-	return `WITH popular AS (SELECT groupArray(item) AS items FROM (SELECT item, count() AS n FROM (` + q.baskets() + `) ARRAY JOIN items AS item GROUP BY item ORDER BY n DESC, item LIMIT 100))
+	all := q.items("")
+	return `WITH (` + popular(all) + `) AS popular
 SELECT ` + q.row(`'item', offered[1], 'second', offered[2], 'third', offered[3], 'score', toString(round(best, 4))`) + `
 FROM (
-	SELECT b.person AS person, b.items AS items, if(notEmpty(o.votes), o.votes[1], 0) AS best,
-		arraySlice(arrayConcat(o.offered, arrayFilter(x -> NOT has(items, x) AND NOT has(o.offered, x), (SELECT items FROM popular))), 1, 3) AS offered
-	FROM (` + q.baskets() + `) AS b
-	LEFT JOIN (` + offers(q.baskets(), q.baskets()) + `) AS o ON o.person = b.person
+	SELECT b.person AS person, if(notEmpty(o.votes), o.votes[1], 0) AS best,
+		arraySlice(arrayConcat(o.offered, arrayFilter(x -> NOT has(b.items, x) AND NOT has(o.offered, x), popular)), 1, 3) AS offered
+	FROM (SELECT person, groupArray(item) AS items FROM (` + all + `) GROUP BY person) AS b
+	LEFT JOIN (` + offers(all, all) + `) AS o ON o.person = b.person
 )
 WHERE offered[1] != ''`
 }
 
-// evaluateOffer takes the item that each second person touched last away and asks whether it is offered.
+// evaluateOffer takes the item that each second person touched last away, and asks whether it is offered by what the others have.
 func (q query) evaluateOffer() string {
-	tested := `SELECT person, arraySlice(items, 2) AS items, items[1] AS taken FROM (` + q.baskets() + `) WHERE length(items) >= 3 AND cityHash64(person) % 2 = 1`
-	known := `SELECT person, items FROM (` + q.baskets() + `) WHERE cityHash64(person) % 2 = 0`
-	return `WITH popular AS (SELECT groupArray(item) AS items FROM (SELECT item, count() AS n FROM (` + known + `) ARRAY JOIN items AS item GROUP BY item ORDER BY n DESC, item LIMIT 100))
-SELECT count(), ifNotFinite(avg(has(o.offered, t.taken)), 0.), ifNotFinite(avg(has(arraySlice(arrayFilter(x -> NOT has(t.items, x), (SELECT items FROM popular)), 1, 3), t.taken)), 0.)
-FROM (` + tested + `) AS t
-LEFT JOIN (` + offers("SELECT person, items FROM ("+tested+")", known) + `) AS o ON o.person = t.person`
+	tested := " AND cityHash64(person) % 2 = 1 AND person IN (SELECT person FROM (" + q.items("") + ") WHERE place = 3)"
+	known := q.items(" AND cityHash64(person) % 2 = 0")
+	left, taken := q.items(" AND place > 1"+tested), q.items(" AND place = 1"+tested)
+	return `WITH (` + popular(known) + `) AS popular
+SELECT count(), ifNotFinite(avg(has(o.offered, t.item)), 0.), ifNotFinite(avg(has(arraySlice(arrayFilter(x -> NOT has(b.items, x), popular), 1, 3), t.item)), 0.)
+FROM (` + taken + `) AS t
+INNER JOIN (SELECT person, groupArray(item) AS items FROM (` + left + `) GROUP BY person) AS b ON b.person = t.person
+LEFT JOIN (` + offers(left, known) + `) AS o ON o.person = t.person`
 }

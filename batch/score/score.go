@@ -59,6 +59,11 @@ func Compute(ctx context.Context, conn driver.Conn, run Run, name string, s impo
 	default:
 		return nil, fmt.Errorf("score %s: unknown model %q", name, s.Model)
 	}
+	if s.Model == imports.NextBestOffer {
+		if err := conn.Exec(ctx, q.gatherItems()); err != nil {
+			return nil, fmt.Errorf("score %s: %w", name, err)
+		}
+	}
 	insert := fmt.Sprintf("INSERT INTO %s (run, score, person, values)\n", clickhouseio.Quote(schema.ScoreRows))
 	if err := conn.Exec(ctx, insert+statement); err != nil {
 		return nil, fmt.Errorf("score %s: %w", name, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/braidhq/braid/batch"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/io/embedded/clickhouse"
+	"github.com/braidhq/braid/testing/shop"
 )
 
 // withClickHouse returns how the demo archives: in the embedded ClickHouse, whose library is fetched once, or not at all where that
@@ -80,7 +81,7 @@ func (s *show) summarizeBatch(out io.Writer, r *Report) error {
 }
 
 // shownScores are what the table of scores shows: of the stream, then of the batch path.
-var shownScores = []string{"orders", "revenue", "views_this_week", "last_category", "value_segment", "churn_risk", "next_best_offer"}
+var shownScores = []string{"orders", "revenue", "views_this_week", "last_category", "since_purchase", "tier", "value_segment", "churn_risk", "next_best_offer"}
 
 // showScores shows a few customers with what the stream and the batch path know of them, side by side.
 func (s *show) showScores(out io.Writer) error {
@@ -91,7 +92,7 @@ func (s *show) showScores(out io.Writer) error {
 		fmt.Fprintf(w, "\t%s", name)
 	}
 	fmt.Fprintln(w)
-	for _, customer := range []string{"1", "2", "3", "4", "5"} {
+	for _, customer := range []string{"1", "2", "3", "4", shop.FixtureCustomer} {
 		v := s.view(context.Background(), "customer_id", customer)
 		if v.ID == "" {
 			continue

@@ -55,6 +55,9 @@ func newSource(month *shop.Month, clock *clock, file string, o Options) (*source
 			return nil, fmt.Errorf("what the demo sent before, %s: %w", file, err)
 		}
 	}
+	for _, e := range shop.Fixture(fixtureTime) {
+		s.truth.Add(&e)
+	}
 	s.next, _ = iter.Pull(month.Events())
 	for range n.Sent {
 		e, ok := s.next()
@@ -71,6 +74,9 @@ func newSource(month *shop.Month, clock *clock, file string, o Options) (*source
 	}
 	return s, nil
 }
+
+// fixtureTime is 45 days before the month's last events arrive.
+var fixtureTime = time.Date(2010, time.November, 11, 0, 0, 0, 0, time.UTC).UnixMilli()
 
 func (s *source) peek() {
 	s.upcoming = nil
@@ -91,6 +97,11 @@ func (s *source) run(ctx context.Context, n *node.Node, look func(context.Contex
 		return fmt.Errorf("producer: %w", err)
 	}
 	defer client.Close()
+	if s.before == 0 {
+		for _, e := range shop.Fixture(fixtureTime) {
+			s.produce(ctx, client, e, func(err error) { s.fixtureSent(err) })
+		}
+	}
 	pace := newPace(s.rate, s.speed)
 	saved := time.Now()
 	for number := s.before; s.upcoming != nil; number++ {
@@ -104,11 +115,7 @@ func (s *source) run(ctx context.Context, n *node.Node, look func(context.Contex
 		s.truth.Add(&e)
 		s.queued++
 		s.mu.Unlock()
-		record := &kgo.Record{Key: []byte(e.Key), Value: e.Value}
-		for _, h := range e.Headers() {
-			record.Headers = append(record.Headers, kgo.RecordHeader(h))
-		}
-		client.Produce(context.WithoutCancel(ctx), record, func(_ *kgo.Record, err error) { s.acknowledge(number, err) })
+		s.produce(ctx, client, e, func(err error) { s.acknowledge(number, err) })
 		s.peek()
 		if time.Since(saved) > time.Second {
 			if err := s.save(); err != nil {
@@ -121,6 +128,25 @@ func (s *source) run(ctx context.Context, n *node.Node, look func(context.Contex
 		return fmt.Errorf("sending: %w", err)
 	}
 	return s.save()
+}
+
+func (s *source) produce(ctx context.Context, client *kgo.Client, e shop.Event, done func(error)) {
+	record := &kgo.Record{Key: []byte(e.Key), Value: e.Value}
+	for _, h := range e.Headers() {
+		record.Headers = append(record.Headers, kgo.RecordHeader(h))
+	}
+	client.Produce(context.WithoutCancel(ctx), record, func(_ *kgo.Record, err error) { done(err) })
+}
+
+// fixtureSent notes the acknowledgement of an event of the fixture.
+func (s *source) fixtureSent(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failed = errors.Join(s.failed, err)
+		return
+	}
+	s.queued, s.sent = s.queued+1, s.sent+1
 }
 
 func (s *source) acknowledge(number int, err error) {

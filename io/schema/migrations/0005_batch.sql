@@ -69,6 +69,19 @@ FROM {{name "events"}} AS e
 INNER JOIN (SELECT cell, profile_id, person FROM {{name "graph_cells"}} WHERE run = (SELECT max(run) FROM {{name "batch_runs"}} FINAL WHERE state = 'done')) AS c ON c.cell = e.cell
 COMMENT 'Events with whose they are, by the identity graph of the last batch run';
 
+CREATE TABLE IF NOT EXISTS {{table "score_items"}}
+(
+    run    UInt64,
+    score  LowCardinality(String),
+    person String,
+    item   String,
+    place  UInt16 COMMENT '1: the one touched last'
+)
+ENGINE = {{plain}}
+PARTITION BY run
+ORDER BY (run, score, person, place)
+COMMENT 'Which items each person has had, of scores that offer items';
+
 CREATE TABLE IF NOT EXISTS {{table "score_rows"}}
 (
     run    UInt64,
