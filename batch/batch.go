@@ -27,7 +27,6 @@ import (
 	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/embedded"
 	"github.com/braidhq/braid/io/epochs"
-	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -36,7 +35,7 @@ import (
 type Config struct {
 	Segment *segment.Segment
 	// File is the segment as DoFns carry it.
-	File  transforms.Segment
+	File  segment.Source
 	Store update.Store
 	// ClickHouse is the segment's database; Analyst the same as a user who can only read, for queries of the user's.
 	ClickHouse, Analyst clickhouseio.Client

@@ -5,15 +5,11 @@
 package transforms
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/braidhq/braid/transforms/event"
-	"github.com/braidhq/braid/transforms/profile"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -46,33 +42,5 @@ func decodeEffect(b []byte) (e update.Effect, err error) { return e, json.Unmars
 func encodeDue(d update.Due) ([]byte, error)       { return json.Marshal(d) }
 func decodeDue(b []byte) (d update.Due, err error) { return d, json.Unmarshal(b, &d) }
 
-// Segment is a parent segment as DoFns carry it with them: the text of its file.
-type Segment struct {
-	File string // name of the file, for messages
-	Text string // YAML
-	// Snapshots is where what batch runs found lies, a URL that profile.OpenHistories takes; "" when there is no batch path.
-	Snapshots string
-}
-
-var configs sync.Map // Segment -> *update.Config: compiled once per process
-
-// Config compiles the segment, once per process.
-func (s Segment) Config() (*update.Config, error) {
-	if c, ok := configs.Load(s); ok {
-		return c.(*update.Config), nil
-	}
-	parsed, err := segment.Parse(s.File, []byte(s.Text))
-	if err != nil {
-		return nil, fmt.Errorf("segment: %w", err)
-	}
-	config := parsed.Config()
-	if s.Snapshots != "" {
-		histories, err := profile.OpenHistories(context.Background(), s.Snapshots)
-		if err != nil {
-			return nil, err
-		}
-		config = config.WithHistories(histories)
-	}
-	c, _ := configs.LoadOrStore(s, config)
-	return c.(*update.Config), nil
-}
+// Segment is a parent segment as DoFns carry it with them.
+type Segment = segment.Source

@@ -16,9 +16,9 @@ import (
 	"github.com/braidhq/braid/batch/snapshot"
 	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/schema"
-	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
+	"github.com/braidhq/braid/transforms/segment"
 )
 
 func init() {
@@ -39,7 +39,7 @@ func decodeCell(b []byte) (c snapshot.Cell, err error) { return c, json.Unmarsha
 
 // Config says what is aggregated.
 type Config struct {
-	Segment    transforms.Segment
+	Segment    segment.Source
 	ClickHouse clickhouseio.Client // its database is the segment's
 	// From and To bound the epochs: From <= epoch < To.
 	From, To uint64
@@ -74,7 +74,7 @@ func Aggregate(s beam.Scope, c Config) beam.PCollection {
 
 // foldFn folds rows into cells. It must be fused with the read, which gives it the rows of a cell one behind the other.
 type foldFn struct {
-	Segment transforms.Segment
+	Segment segment.Source
 	Base    string
 	Run     string
 
