@@ -116,7 +116,7 @@ func explainCell(s *segment.Segment, folder *profile.Folder, c *profile.Cell, no
 	}
 	out := Cell{
 		Leader: c.Leader(s.Rules).String(),
-		First: Sighting{moment(c.First), c.First.ID}, Last: Sighting{moment(c.Last), c.Last.ID},
+		First:  Sighting{moment(c.First), c.First.ID}, Last: Sighting{moment(c.Last), c.Last.ID},
 	}
 	for _, id := range c.Identifiers {
 		out.Identifiers = append(out.Identifiers, id.String())
