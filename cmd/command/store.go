@@ -10,6 +10,7 @@ import (
 
 	"github.com/braidhq/braid/batch/snapshot"
 	"github.com/braidhq/braid/cmd/deployment"
+	_ "github.com/braidhq/braid/io/catalogues" // opens catalogues
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/update"
 )
@@ -20,7 +21,11 @@ func CoreConfig(config *deployment.Config, s *segment.Segment) (*update.Config, 
 	if d == nil || err != nil && d.Latest() == nil {
 		return nil, err
 	}
-	return s.Config().WithHistories(d), nil
+	core, err := s.OpenConfig()
+	if err != nil {
+		return nil, err
+	}
+	return core.WithHistories(d), nil
 }
 
 // OpenStore opens the store of a deployment without making a new one. The store of a running node is locked.

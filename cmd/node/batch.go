@@ -34,8 +34,11 @@ func (n *Node) openSnapshots(context.Context) error {
 			return err
 		}
 	}
-	n.snapshots = d
-	n.config = n.options.Segment.Config().WithHistories(d)
+	config, err := n.options.Segment.OpenConfig()
+	if err != nil {
+		return err
+	}
+	n.snapshots, n.config = d, config.WithHistories(d)
 	return nil
 }
 

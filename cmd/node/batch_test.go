@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/braidhq/braid/batch"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/embedded/clickhouse"
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/testing/require"
@@ -207,4 +209,54 @@ func TestBatchRunFails(t *testing.T) {
 	eventually(t, n, "/v1/profiles/customer_id/7", func(p profile) bool {
 		return string(p.Attributes["tier"]) == `"Gold"` && string(p.Attributes["points"]) == "3"
 	})
+}
+
+var queryBlock = regexp.MustCompile("(?s)```sql\n(.*?)```")
+
+// The questions of the page are answered, by a user who can only read.
+func TestQuestionsOfThePage(t *testing.T) {
+	o := archiving(t)
+	o.Segment = parse(t, strings.Replace(string(shop.Segment), "\nattributes:\n", "\naudiences: {everybody: 'views >= 0'}\n\nattributes:\n", 1))
+	n := run(t, o)
+	for i := range 3 {
+		send(t, n, "page_view", fmt.Sprintf(`{"event_id":"v%d","identifiers":{"anonymous_id":"%08d-0000-4000-8000-000000000000","user_id":"%d"},"properties":{"type":"product","category":"yoga"}}`, i, i, i))
+		send(t, n, "orders", fmt.Sprintf(`{"event_id":"o%d","identifiers":{"user_id":"%d"},"properties":{"total":10,"lines":[{"description":"Mat"}]}}`, i, i))
+	}
+	produce(t, n, n.Events(), `{"event_id":"no table"}`)
+	eventually(t, n, "/v1/profiles/customer_id/2", func(p profile) bool { return string(p.Attributes["orders"]) == "1" })
+	batchRun(t, n, batch.Options{})
+	node, _, err := o.Deployment.Published()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := clickhouseio.Client{URL: node.ClickHouse}.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	page, err := os.ReadFile("../../batch/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := queryBlock.FindAllSubmatch(page, -1)
+	if len(blocks) != 10 {
+		t.Fatalf("%d questions", len(blocks))
+	}
+	for _, block := range blocks {
+		text := string(block[1])
+		var last error
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) { // logs are archived a moment later
+			var rows uint64
+			if last = conn.QueryRow(t.Context(), "SELECT count() FROM ("+text+")").Scan(&rows); last == nil && rows > 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("%v, no rows:\n%s", last, text)
+				break
+			}
+		}
+	}
+	if err := conn.Exec(t.Context(), "INSERT INTO score_rows VALUES (1, 'x', 'y', map())"); err == nil {
+		t.Error("an analyst can write")
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/braidhq/braid/batch/snapshot"
 	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/extension"
+	_ "github.com/braidhq/braid/io/catalogues" // opens catalogues
 	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/embedded"
 	"github.com/braidhq/braid/io/epochs"

@@ -1,4 +1,4 @@
-// Package tabular reads tables that others made: in goes a file of CSV, Parquet or Arrow, out come its rows as texts, in their order.
+// Package tabular reads tables that others made: in goes a file of CSV, Parquet, Arrow or JSON lines, out come its rows as texts, in their order.
 package tabular
 
 import (
@@ -16,6 +16,7 @@ const (
 	CSV     Format = "csv"
 	Parquet Format = "parquet"
 	Arrow   Format = "arrow" // Arrow IPC, as a file or a stream
+	Lines   Format = "jsonl" // an object of JSON on each line
 )
 
 // Type is what the values of a column are.
@@ -54,8 +55,10 @@ func Open(path string, format Format) (Table, error) {
 			format = Parquet
 		case ".arrow", ".arrows", ".ipc", ".feather":
 			format = Arrow
+		case ".jsonl", ".ndjson":
+			format = Lines
 		default:
-			return nil, fmt.Errorf("%s: the name does not say what it is; name the format: csv, parquet or arrow", path)
+			return nil, fmt.Errorf("%s: the name does not say what it is; name the format: csv, parquet, arrow or jsonl", path)
 		}
 	}
 	f, err := os.Open(path)
@@ -70,8 +73,10 @@ func Open(path string, format Format) (Table, error) {
 		t, err = openParquet(f)
 	case Arrow:
 		t, err = openArrow(f)
+	case Lines:
+		t, err = openLines(f)
 	default:
-		err = fmt.Errorf("unknown format %q; use csv, parquet or arrow", string(format))
+		err = fmt.Errorf("unknown format %q; use csv, parquet, arrow or jsonl", string(format))
 	}
 	if err != nil {
 		f.Close()

@@ -41,7 +41,7 @@ type Definition struct {
 	// Name of the attribute: lower case letters, digits and _; the key in YAML.
 	Name string `yaml:"-" json:"-"`
 	// Kind of the accumulator; required.
-	Kind string `yaml:"kind" json:"kind" jsonschema:"required,description=How events are summarized: one of counter sum average min max first last single distinct top most_frequent list sessions session_start session_duration first_time last_time since_first since_last derived imported or a custom kind."`
+	Kind string `yaml:"kind" json:"kind" jsonschema:"required,description=How events are summarized: one of counter sum average min max first last single distinct top most_frequent list sessions session_start session_duration first_time last_time since_first since_last derived lookup imported or a custom kind."`
 	// Event is the name of an event definition; required by all kinds but derived and imported.
 	Event string `yaml:"event,omitempty" json:"event,omitempty" jsonschema:"description=Name of the event definition whose events count."`
 	// Value is the path of a field, for example properties.total. A counter also takes a whole number here, which each event adds;
@@ -68,6 +68,9 @@ type Definition struct {
 	DeleteItem string `yaml:"delete_item,omitempty" json:"delete_item,omitempty" jsonschema:"description=Name of the event definition whose events take an item out of a list."`
 	// Clear is the event definition whose events take all items out of a list.
 	Clear string `yaml:"clear,omitempty" json:"clear,omitempty" jsonschema:"description=Name of the event definition whose events take all items out of a list."`
+	// Catalogue is the name of the catalogue that a lookup asks, and Column that of the column it answers; both required by lookup.
+	Catalogue string `yaml:"catalogue,omitempty" json:"catalogue,omitempty" jsonschema:"description=Name of the catalogue that a lookup asks for the row under its value."`
+	Column    string `yaml:"column,omitempty" json:"column,omitempty" jsonschema:"description=Column of the catalogue that a lookup answers."`
 	// From is where an imported attribute comes from: IMPORT.COLUMN or SCORE.COLUMN; required by imported.
 	From string `yaml:"from,omitempty" json:"from,omitempty" jsonschema:"description=Where an imported attribute comes from: the name of an import or a score\\, a point\\, and the name of a column."`
 	// Sensitive attributes are never given to public services; default false.

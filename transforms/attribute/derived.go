@@ -12,6 +12,7 @@ import (
 
 	"github.com/braidhq/braid/transforms/attribute/accumulator"
 	"github.com/braidhq/braid/transforms/attribute/decimal"
+	"github.com/braidhq/braid/transforms/catalogue"
 	"github.com/braidhq/braid/transforms/filter"
 )
 
@@ -37,6 +38,9 @@ type derivation struct {
 	place int // in the set
 	*filter.Expression
 	uses map[string]int // places by name
+	// Of a lookup: what is looked up, and where.
+	lookup            bool
+	catalogue, column string
 }
 
 // CheckDerived returns what is wrong with the expressions of derived attributes, given all definitions.
@@ -92,7 +96,7 @@ func derive(definitions []Definition) (sorted []derivation, errs []*DefinitionEr
 			wrong(d, "an attribute cannot be derived from itself", "", 0, 0)
 			continue
 		}
-		c := derivation{place: i, Expression: expression, uses: map[string]int{}}
+		c := derivation{place: i, Expression: expression, uses: map[string]int{}, lookup: d.Catalogue != "", catalogue: d.Catalogue, column: d.Column}
 		for _, name := range expression.Names() {
 			c.uses[name] = places[name]
 		}
@@ -109,7 +113,7 @@ func derive(definitions []Definition) (sorted []derivation, errs []*DefinitionEr
 }
 
 // answer evaluates the expression over the answers so far. It is null when there is no value: where a null is used as a number, say.
-func (c derivation) answer(out []accumulator.Result) accumulator.Result {
+func (c derivation) answer(out []accumulator.Result, catalogues catalogue.Set) accumulator.Result {
 	var r accumulator.Result
 	got, err := c.Eval(func(name string) any {
 		used := out[c.uses[name]]
@@ -121,6 +125,13 @@ func (c derivation) answer(out []accumulator.Result) accumulator.Result {
 	}
 	if err != nil {
 		return accumulator.Result{}
+	}
+	if c.lookup {
+		key, isText := r.Value.Text()
+		if !isText && !r.Value.IsNull() {
+			key = string(r.Value.AppendJSON(nil))
+		}
+		r.Value = catalogues.Value(c.catalogue, key, c.column)
 	}
 	return r
 }

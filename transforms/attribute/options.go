@@ -198,6 +198,12 @@ func (d Definition) validateOptions(k *accumulator.Kind) []*FieldError {
 	if k.List {
 		errs = append(errs, d.validateList(k)...)
 	}
+	for field, set := range map[string]bool{"catalogue": d.Catalogue != "", "column": d.Column != ""} {
+		refuse(field, set, k.Lookup, func(k accumulator.Kind) bool { return k.Lookup })
+		if k.Lookup && !set {
+			wrong(field, "for example {kind: lookup, catalogue: products, value: last_product, column: name}", "kind %s needs a %s", d.Kind, field)
+		}
+	}
 	const fromHint = "the name of an import or a score, a point, and the name of a column, for example loyalty.tier"
 	switch {
 	case d.From == "" && k.Imported:

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/braidhq/braid/transforms/attribute/accumulator"
+	"github.com/braidhq/braid/transforms/catalogue"
 	"github.com/cespare/xxhash/v2"
 )
 
@@ -38,6 +39,14 @@ type Set struct {
 	byEvent     [][]feed     // per event index, ascending by path, each hash and act once
 	derived     []derivation // each behind those that it uses
 	limits      Limits
+	catalogues  catalogue.Set
+}
+
+// WithCatalogues returns the same set with what lookups ask.
+func (s *Set) WithCatalogues(c catalogue.Set) *Set {
+	with := *s
+	with.catalogues = c
+	return &with
 }
 
 // feed is what an event definition's events do to an attribute.
@@ -239,7 +248,7 @@ func (s *Set) Results(now int64, states States, imported Imported) ([]accumulato
 		}
 	}
 	for _, d := range s.derived {
-		out[d.place] = d.answer(out)
+		out[d.place] = d.answer(out, s.catalogues)
 		out[d.place].Name = s.definitions[d.place].Name
 	}
 	return out, errors.Join(errs...)

@@ -7,6 +7,27 @@ import (
 	"github.com/braidhq/braid/transforms/strict"
 )
 
+func (v *validator) checkCatalogues() {
+	names := slices.Sorted(maps.Keys(v.file.Catalogues))
+	for _, name := range names {
+		path := strict.Path("catalogues").Key(name)
+		for _, e := range v.file.Catalogues[name].Validate(name) {
+			if at := path.Key(e.Field); e.Field == "name" || !v.doc.Has(at) {
+				v.doc.ReportKey(path, e.Hint, "%s", e.Message)
+			} else if !v.doc.Failed(at) {
+				v.doc.Report(at, e.Hint, "%s", e.Message)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.file.Attributes)) {
+		path := strict.Path("attributes").Key(name).Key("catalogue")
+		asked := v.file.Attributes[name].Catalogue
+		if asked != "" && !v.doc.Failed(path) && !slices.Contains(names, asked) {
+			v.doc.Report(path, strict.Suggest(asked, names), "there is no catalogue %q", asked)
+		}
+	}
+}
+
 func (v *validator) checkBatch() {
 	for _, m := range v.file.Batch.Validate(slices.Sorted(maps.Keys(v.file.Events))) {
 		path := strict.Path("batch")

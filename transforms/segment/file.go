@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/braidhq/braid/transforms/attribute"
+	"github.com/braidhq/braid/transforms/catalogue"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/imports"
@@ -28,6 +29,8 @@ type File struct {
 	Events map[string]filter.Definition `yaml:"events" json:"events,omitempty" jsonschema:"description=Event definitions by name: the only thing attributes refer to."`
 	// Attributes are the real-time attributes by name; default none.
 	Attributes map[string]attribute.Definition `yaml:"attributes" json:"attributes,omitempty" jsonschema:"description=Real-time attributes by name."`
+	// Catalogues are what lookups ask, by name; default none.
+	Catalogues map[string]catalogue.Definition `yaml:"catalogues" json:"catalogues,omitempty" jsonschema:"description=What is known about things rather than people\\, such as products\\, by name: attributes of kind lookup ask it."`
 	// Batch is what batch runs bring; default nothing but what events add up to.
 	Batch imports.Batch `yaml:"batch" json:"batch,omitzero" jsonschema:"description=What batch runs bring: tables of your own\\, and scores."`
 	// Audiences are conditions by name; default none.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/braidhq/braid/transforms/attribute"
 	"github.com/braidhq/braid/transforms/audience"
+	"github.com/braidhq/braid/transforms/catalogue"
 	"github.com/braidhq/braid/transforms/event"
 	"github.com/braidhq/braid/transforms/filter"
 	"github.com/braidhq/braid/transforms/identity"
@@ -107,6 +108,17 @@ func (s *Segment) Canonical() ([]byte, error) {
 		return nil, fmt.Errorf("segment %s: %w", s.Name, err)
 	}
 	return b, nil
+}
+
+// OpenConfig returns what the update core works by, with the segment's catalogues opened.
+func (s *Segment) OpenConfig() (*update.Config, error) {
+	catalogues, err := catalogue.Open(s.File.Catalogues)
+	if err != nil {
+		return nil, err
+	}
+	config := s.Config()
+	config.Attributes = config.Attributes.WithCatalogues(catalogues)
+	return config, nil
 }
 
 // Config returns the part of the segment that the update core works by.

@@ -28,7 +28,10 @@ func (s Source) Config() (*update.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("segment: %w", err)
 	}
-	config := parsed.Config()
+	config, err := parsed.OpenConfig()
+	if err != nil {
+		return nil, err
+	}
 	if s.Snapshots != "" {
 		histories, err := profile.OpenHistories(context.Background(), s.Snapshots)
 		if err != nil {

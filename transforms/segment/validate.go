@@ -38,6 +38,7 @@ func (v *validator) validate() {
 	v.checkAttributes()
 	v.checkAudiences()
 	v.checkBatch()
+	v.checkCatalogues()
 }
 
 // limit reports a section that holds more than the limit of that name allows.

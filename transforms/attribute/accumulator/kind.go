@@ -52,6 +52,8 @@ type Kind struct {
 
 	// Derived says that the value is an expression over other attributes; there is no accumulator. Custom kinds are none.
 	Derived bool
+	// Lookup says that what the expression gives is looked up in a catalogue.
+	Lookup bool
 	// Imported says that the value comes from a batch run; there is no accumulator. Custom kinds are none.
 	Imported bool
 
@@ -106,7 +108,7 @@ func Register(k Kind) error {
 	if _, ok := Find(k.Name); ok {
 		return fmt.Errorf("attribute kind %q exists already", k.Name)
 	}
-	k.tag, k.Constant, k.Unit, k.Items, k.List, k.Derived, k.Imported, k.meaning, k.session, k.ownWindow = tagCustom, false, Refused, false, false, false, false, "", nil, false
+	k.tag, k.Constant, k.Unit, k.Items, k.List, k.Derived, k.Lookup, k.Imported, k.meaning, k.session, k.ownWindow = tagCustom, false, Refused, false, false, false, false, false, "", nil, false
 	kinds := map[string]*Kind{}
 	if old := custom.kinds.Load(); old != nil {
 		kinds = maps.Clone(*old)
@@ -242,6 +244,10 @@ var builtin = []*Kind{
 	{
 		Name: "imported", Imported: true,
 		About: "what the last batch run found for the person in a column of an import or a score; null when nothing",
+	},
+	{
+		Name: "lookup", Value: Required, Derived: true, Lookup: true,
+		About: "a column of the row that a catalogue has under what an expression over other attributes gives; null when there is none",
 	},
 	{
 		Name: "derived", Value: Required, Derived: true,
