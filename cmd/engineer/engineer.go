@@ -1,5 +1,5 @@
-// Package engineer is the commands of those who say what is computed: in go segment.yaml and scripts, out come their mistakes, and
-// whether they do what is expected of them.
+// Package engineer is the commands of those who say what is computed: in go segment.yaml, scripts and files of the past, out come
+// their mistakes, whether they do what is expected of them, and a stream that knows what happened before.
 package engineer
 
 import (
@@ -11,6 +11,6 @@ import (
 // Group lists the commands.
 func Group(p *command.Program) command.Group {
 	return command.Group{Name: "engineer", Title: "For engineers, who say what is computed:", Commands: []*cobra.Command{
-		validateCommand(p), testCommand(p), conditionCommand(),
+		validateCommand(p), testCommand(p), conditionCommand(), importCommand(p),
 	}}
 }
