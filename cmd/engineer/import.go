@@ -1,6 +1,7 @@
 package engineer
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,9 +14,13 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/braidhq/braid/cmd/command"
+	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/cmd/engineer/history"
+	"github.com/braidhq/braid/io/kafkaio"
 	"github.com/braidhq/braid/io/tabular"
 	"github.com/braidhq/braid/io/topics"
 	"github.com/braidhq/braid/transforms"
@@ -82,6 +87,9 @@ events are counted by reason; --rejects writes them down.`,
 					return err
 				}
 				defer release()
+				if err := ensureTopics(c.Context(), config, s.Name, client); err != nil {
+					return err
+				}
 				im.Client = client
 			}
 			if rejects != "" {
@@ -126,6 +134,25 @@ events are counted by reason; --rejects writes them down.`,
 	}
 	printed.AddTo(c)
 	return c
+}
+
+// ensureTopics makes the topics where no node has done so yet.
+func ensureTopics(ctx context.Context, config *deployment.Config, segment string, client kafkaio.Client) error {
+	options, err := client.Options()
+	if err != nil {
+		return err
+	}
+	admin, err := kgo.NewClient(append(options, kgo.DisableClientMetrics())...)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	specs, err := topics.Plan(segment, config.TopicOptions())
+	if err != nil {
+		return err
+	}
+	_, err = topics.Ensure(ctx, kadm.NewClient(admin), specs)
+	return err
 }
 
 func readMapping(path string, m *history.Mapping) error {
