@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -74,16 +76,15 @@ func archived(segment string) map[string]int {
 	}
 }
 
+// ArchivedTopics returns the topics that go to ClickHouse.
+func ArchivedTopics(segment string) []string { return slices.Sorted(maps.Keys(archived(segment))) }
+
 // Archive adds the archive job: every record of the stream, with what the cores decide about it, and what became of it, goes to
 // ClickHouse, once by its place. While ClickHouse is away nothing is lost: the topics keep what was not archived.
 func Archive(s beam.Scope, c ArchiveConfig) {
 	c = c.withDefaults()
 	s = s.Scope("pipelines.Archive")
-	var names []string
-	for name := range archived(c.Name) {
-		names = append(names, name)
-	}
-	records := kafkaio.Read(s, c.Kafka, names, kafkaio.Group(c.Group), kafkaio.MaxRecords(c.MaxRecords), kafkaio.MaxDelay(c.MaxDelay))
+	records := kafkaio.Read(s, c.Kafka, ArchivedTopics(c.Name), kafkaio.Group(c.Group), kafkaio.MaxRecords(c.MaxRecords), kafkaio.MaxDelay(c.MaxDelay))
 	stream, profiles, identities, rejected, audiences := beam.ParDo5(s, &archiveFn{Segment: c.Segment, Name: c.Name, ClickHouse: c.ClickHouse}, fromKafka(s, records))
 	inOrder := clickhouseio.InOrder("offset", "topic_id", "partition")
 	clickhouseio.Write(s, c.ClickHouse, schema.Stream, stream, inOrder)

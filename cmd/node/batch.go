@@ -85,7 +85,11 @@ func (n *Node) RunBatch(ctx context.Context, o batch.Options) (*batch.Report, er
 	if err != nil {
 		return nil, err
 	}
-	return batch.Run(ctx, c, o)
+	report, err := batch.Run(ctx, c, o)
+	if report != nil {
+		n.figures.runs.WithLabelValues(string(report.State)).Inc()
+	}
+	return report, err
 }
 
 // Verify compares live profiles with all of history.

@@ -8,6 +8,7 @@ import (
 	"github.com/braidhq/braid/transforms"
 	"github.com/braidhq/braid/transforms/update"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/tidwall/gjson"
 )
 
 // Figures count what a node applied. They are exact: counted after each commit.
@@ -22,7 +23,10 @@ type Figures struct {
 	refused   *prometheus.CounterVec
 	changes   *prometheus.CounterVec
 	other     *prometheus.CounterVec
-	effects   prometheus.Counter
+	effects   *prometheus.CounterVec
+	audiences *prometheus.CounterVec
+	values    prometheus.Counter
+	runs      *prometheus.CounterVec
 	bundles   prometheus.Histogram
 }
 
@@ -60,18 +64,21 @@ func newFigures(registry prometheus.Registerer) *Figures {
 			Namespace: "braid", Name: "event_latency_seconds", Help: "Time from the broker's append to the commit of the profile.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 60},
 		}),
-		applied:  prometheus.NewCounter(counter("events_applied_total", "Events applied to profiles.")),
-		rejected: prometheus.NewCounterVec(counter("events_rejected_total", "Records that could not be used, by reason."), []string{"reason"}),
-		refused:  prometheus.NewCounterVec(counter("identifiers_refused_total", "Values that identify nobody, by reason."), []string{"reason"}),
-		changes:  prometheus.NewCounterVec(counter("identity_changes_total", "Changes of who belongs together, by kind."), []string{"kind"}),
-		other:    prometheus.NewCounterVec(counter("records_total", "Records by what became of them."), []string{"outcome"}),
-		effects:  prometheus.NewCounter(counter("effects_total", "Effects handed to the broker.")),
+		applied:   prometheus.NewCounter(counter("events_applied_total", "Events applied to profiles.")),
+		rejected:  prometheus.NewCounterVec(counter("events_rejected_total", "Records that could not be used, by reason."), []string{"reason"}),
+		refused:   prometheus.NewCounterVec(counter("identifiers_refused_total", "Values that identify nobody, by reason."), []string{"reason"}),
+		changes:   prometheus.NewCounterVec(counter("identity_changes_total", "Changes of who belongs together, by kind."), []string{"kind"}),
+		other:     prometheus.NewCounterVec(counter("records_total", "Records by what became of them."), []string{"outcome"}),
+		effects:   prometheus.NewCounterVec(counter("effects_total", "Effects handed to the broker, by topic."), []string{"topic"}),
+		audiences: prometheus.NewCounterVec(counter("audience_changes_total", "People who entered and left audiences."), []string{"audience", "change"}),
+		values:    prometheus.NewCounter(counter("values_refused_total", "Values that attributes could not take, such as texts that are too long.")),
+		runs:      prometheus.NewCounterVec(counter("batch_runs_total", "Batch runs by how they ended: done or failed."), []string{"state"}),
 		bundles: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "braid", Name: "bundle_seconds", Help: "Time from the end of gathering a bundle to its commit.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5},
 		}),
 	}
-	registry.MustRegister(f.histogram, f.applied, f.rejected, f.refused, f.changes, f.other, f.effects, f.bundles)
+	registry.MustRegister(f.histogram, f.applied, f.rejected, f.refused, f.changes, f.other, f.effects, f.audiences, f.values, f.runs, f.bundles)
 	return f
 }
 
@@ -83,7 +90,13 @@ func (f *Figures) observe(a transforms.Applied) {
 	f.counts.Skipped += r.Skipped
 	f.counts.Conflicts += r.Conflicts
 	f.counts.Effects += len(r.Effects)
-	f.effects.Add(float64(len(r.Effects)))
+	for _, e := range r.Effects {
+		f.effects.WithLabelValues(e.Topic).Inc()
+		if e.Topic == update.TopicAudienceChanges {
+			f.audiences.WithLabelValues(gjson.GetBytes(e.Value, "audience").Str, gjson.GetBytes(e.Value, "change").Str).Inc()
+		}
+	}
+	f.values.Add(float64(r.Violations))
 	f.bundles.Observe(a.Committed.Sub(a.Began).Seconds())
 	f.other.WithLabelValues("skipped").Add(float64(r.Skipped))
 	f.other.WithLabelValues("duplicate").Add(float64(r.Duplicates))

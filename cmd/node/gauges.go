@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/braidhq/braid/cmd/deployment"
 	"github.com/braidhq/braid/pipelines"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -23,7 +24,11 @@ const lookTimeout = 2 * time.Second
 var (
 	lagRecords = prometheus.NewDesc("braid_lag_records",
 		"Records between what has been applied, or prepared, and the end of the topic. Absent while the broker does not answer.", []string{"topic", "partition"}, nil)
-	diskBytes = prometheus.NewDesc("braid_disk_bytes", "Bytes that files take on disk, by part: kafka or store. Embedded ones only.", []string{"part"}, nil)
+	archiveLag = prometheus.NewDesc("braid_archive_lag_records",
+		"Records between what ClickHouse has and the end of the topic. Absent while the broker does not answer, or nothing is archived.", []string{"topic", "partition"}, nil)
+	snapshotEpoch = prometheus.NewDesc("braid_snapshot_epoch", "First epoch of the stream that is not in the snapshot in use. Absent before the first batch run.", nil, nil)
+	snapshotTime  = prometheus.NewDesc("braid_snapshot_created_seconds", "When the snapshot in use was made, in seconds since 1970.", nil, nil)
+	diskBytes     = prometheus.NewDesc("braid_disk_bytes", "Bytes that files take on disk, by part: kafka, store, clickhouse or snapshots. Embedded ones only.", []string{"part"}, nil)
 )
 
 // gauges are figures that are found out when somebody looks.
@@ -32,6 +37,9 @@ type gauges struct{ node *Node }
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- lagRecords
+	ch <- archiveLag
+	ch <- snapshotEpoch
+	ch <- snapshotTime
 	ch <- diskBytes
 }
 
@@ -47,6 +55,15 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		for p, n := range partitions {
 			ch <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(n), topic, strconv.Itoa(int(p)))
 		}
+	}
+	for topic, partitions := range g.node.archiveLag(ctx) {
+		for p, n := range partitions {
+			ch <- prometheus.MustNewConstMetric(archiveLag, prometheus.GaugeValue, float64(n), topic, strconv.Itoa(int(p)))
+		}
+	}
+	if s := g.node.snapshots.Latest(); s != nil {
+		ch <- prometheus.MustNewConstMetric(snapshotEpoch, prometheus.GaugeValue, float64(s.Epoch()))
+		ch <- prometheus.MustNewConstMetric(snapshotTime, prometheus.GaugeValue, float64(s.Created)/1000)
 	}
 	for part, dir := range g.node.directories() {
 		ch <- prometheus.MustNewConstMetric(diskBytes, prometheus.GaugeValue, float64(bytesBelow(dir)), part)
@@ -96,6 +113,34 @@ func (n *Node) lag(ctx context.Context) (map[string]map[int32]int64, error) {
 	return lag, nil
 }
 
+// archiveLag returns how many records of each topic ClickHouse does not have yet.
+func (n *Node) archiveLag(ctx context.Context) map[string]map[int32]int64 {
+	if n.archive.URL == "" {
+		return nil
+	}
+	admin := kadm.NewClient(n.admin)
+	committed, err := admin.FetchOffsets(ctx, pipelines.GroupArchive(n.options.Segment.Name))
+	if err != nil {
+		return nil
+	}
+	ends, err := admin.ListEndOffsets(ctx, pipelines.ArchivedTopics(n.options.Segment.Name)...)
+	if err != nil {
+		return nil
+	}
+	lag := map[string]map[int32]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Err != nil {
+			return
+		}
+		at, _ := committed.Lookup(end.Topic, end.Partition)
+		if lag[end.Topic] == nil {
+			lag[end.Topic] = map[int32]int64{}
+		}
+		lag[end.Topic][end.Partition] = max(0, end.Offset-max(at.At, 0))
+	})
+	return lag
+}
+
 // directories returns where what is embedded lies.
 func (n *Node) directories() map[string]string {
 	d, dirs := n.options.Deployment, map[string]string{}
@@ -104,6 +149,12 @@ func (n *Node) directories() map[string]string {
 	}
 	if u, err := url.Parse(d.StoreURL()); err == nil && d.StoreEmbedded() {
 		dirs["store"] = u.Path
+	}
+	if n.archive.URL != "" {
+		dirs["snapshots"] = d.SnapshotsDir()
+	}
+	if d.ClickHouse == deployment.ClickHouseEmbedded {
+		dirs["clickhouse"] = d.ClickHouseDir()
 	}
 	return dirs
 }

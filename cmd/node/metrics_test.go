@@ -13,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/braidhq/braid/batch"
 	"github.com/braidhq/braid/cmd/node"
+	"github.com/braidhq/braid/testing/shop"
 )
 
 // metric waits until a series has a value. A star in the series stands for anything.
@@ -37,7 +39,8 @@ func metric(t *testing.T, n *node.Node, series, value string) {
 
 // Every metric keeps the conventions and stands in METRICS.md, with its type; and what stands there is there.
 func TestMetricsAreAsDocumented(t *testing.T) {
-	o := options(t)
+	o := archiving(t)
+	o.Segment = parse(t, strings.Replace(string(shop.Segment), "\nattributes:\n", "\naudiences: {known: 'logins > 0'}\n\nattributes:\n", 1))
 	o.Deployment.Store = "pebble:" // embedded
 	n := run(t, o)
 	send(t, n, "login",
@@ -50,6 +53,10 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 	for _, p := range []string{"0", "1", "2", "3"} {
 		metric(t, n, `braid_lag_records{partition="`+p+`",topic="braid.retail.events"}`, "0")
 	}
+	metric(t, n, `braid_audience_changes_total{audience="known",change="entered"}`, "1")
+	metric(t, n, `braid_archive_lag_records{partition="0",topic="braid.retail.events"}`, "0")
+	batchRun(t, n, batch.Options{})
+	metric(t, n, `braid_batch_runs_total{state="done"}`, "1")
 	_, text := ask(t, n, "/metrics")
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil {
@@ -75,7 +82,7 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 	if diff := cmp.Diff(documented, shown); diff != "" || len(shown) < 10 {
 		t.Errorf("%v (-documented +shown):\n%s", slices.Sorted(maps.Keys(shown)), diff)
 	}
-	for _, part := range []string{"kafka", "store"} {
+	for _, part := range []string{"kafka", "store", "clickhouse", "snapshots"} {
 		if !regexp.MustCompile(`(?m)^braid_disk_bytes\{part="` + part + `"\} [1-9]`).MatchString(text) {
 			t.Errorf("nothing of %s on disk", part)
 		}
