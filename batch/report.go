@@ -104,7 +104,7 @@ func (r *run) write(ctx context.Context, o Report) error {
 }
 
 // runTables are those with rows by run.
-var runTables = []string{schema.GraphIdentifiers, schema.GraphCells, schema.ScoreItems, schema.ScoreRows}
+var runTables = []string{schema.GraphIdentifiers, schema.GraphCells, schema.ScoreFeatures, schema.ScoreItems, schema.ScoreRows}
 
 // drop removes the rows of a run.
 func (r *run) drop(ctx context.Context, number uint64) error {

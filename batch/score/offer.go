@@ -1,7 +1,10 @@
 package score
 
 import (
+	"context"
 	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/schema"
@@ -17,6 +20,17 @@ const latestItems = 30
 // doubt is how many people more would have to have both of two items for these to count as alike as they look: pairs that a few people
 // happen to have are not to outvote those of many.
 const doubt = 5
+
+// computeOffer writes the rows of the score and evaluates it.
+func (q query) computeOffer(ctx context.Context, conn driver.Conn) (*Evaluation, error) {
+	e := &Evaluation{Score: q.name, Measure: "hit rate at 3", Against: "what most people have"}
+	for _, statement := range []string{q.gatherItems(), insertRows + q.nextBestOffer()} {
+		if err := conn.Exec(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	return e, conn.QueryRow(ctx, q.evaluateOffer()).Scan(&e.People, &e.Model, &e.Baseline)
+}
 
 // gatherItems returns a statement that writes down what everybody has, latest first; of equal time in any order that stays.
 func (q query) gatherItems() string {

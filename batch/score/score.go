@@ -45,41 +45,23 @@ func (e Evaluation) String() string {
 	return fmt.Sprintf("%s: %s %.3f, %s %.3f (%d people)", e.Score, e.Measure, e.Model, e.Against, e.Baseline, e.People)
 }
 
+var insertRows = "INSERT INTO " + clickhouseio.Quote(schema.ScoreRows) + " (run, score, person, values)\n"
+
 // Compute writes the rows of a score, and evaluates it; the evaluation is nil for what predicts nothing.
-func Compute(ctx context.Context, conn driver.Conn, run Run, name string, s imports.Score) (*Evaluation, error) {
+func Compute(ctx context.Context, conn driver.Conn, run Run, name string, s imports.Score) (e *Evaluation, err error) {
 	q := query{run: run, name: name, score: s}
-	var statement string
 	switch s.Model {
 	case imports.RFM:
-		statement = q.rfm()
+		err = conn.Exec(ctx, insertRows+q.rfm())
 	case imports.Churn:
-		statement = q.churn()
+		e, err = q.computeChurn(ctx, conn)
 	case imports.NextBestOffer:
-		statement = q.nextBestOffer()
+		e, err = q.computeOffer(ctx, conn)
 	default:
-		return nil, fmt.Errorf("score %s: unknown model %q", name, s.Model)
+		err = fmt.Errorf("unknown model %q", s.Model)
 	}
-	if s.Model == imports.NextBestOffer {
-		if err := conn.Exec(ctx, q.gatherItems()); err != nil {
-			return nil, fmt.Errorf("score %s: %w", name, err)
-		}
-	}
-	insert := fmt.Sprintf("INSERT INTO %s (run, score, person, values)\n", clickhouseio.Quote(schema.ScoreRows))
-	if err := conn.Exec(ctx, insert+statement); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("score %s: %w", name, err)
-	}
-	var measure string
-	e := &Evaluation{Score: name}
-	switch s.Model {
-	case imports.Churn:
-		measure, e.Measure, e.Against = q.evaluateChurn(), "AUC", "days since the last event alone"
-	case imports.NextBestOffer:
-		measure, e.Measure, e.Against = q.evaluateOffer(), "hit rate at 3", "what most people have"
-	default:
-		return nil, nil
-	}
-	if err := conn.QueryRow(ctx, measure).Scan(&e.People, &e.Model, &e.Baseline); err != nil {
-		return nil, fmt.Errorf("score %s: evaluating it: %w", name, err)
 	}
 	return e, nil
 }

@@ -35,6 +35,7 @@ const (
 	BatchRuns        = "batch_runs"
 	GraphIdentifiers = "graph_identifiers"
 	GraphCells       = "graph_cells"
+	ScoreFeatures    = "score_features"
 	ScoreItems       = "score_items"
 	ScoreRows        = "score_rows"
 )

@@ -79,7 +79,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("without a comment: %v", got)
 	}
 	got := strings.Join(names(t, conn, "SELECT name FROM system.tables WHERE database = ? ORDER BY name", database), " ")
-	if want := "audience_changes audience_log audience_members batch_runs canonical_identifiers events graph_cells graph_identifiers identifiers identity_changes identity_log key_statistics migrations people_events profile_versions profiles rejected rejected_log runs score_items score_rows scores stream"; got != want {
+	if want := "audience_changes audience_log audience_members batch_runs canonical_identifiers events graph_cells graph_identifiers identifiers identity_changes identity_log key_statistics migrations people_events profile_versions profiles rejected rejected_log runs score_features score_items score_rows scores stream"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	analyst, err := clickhouseio.Client{URL: s.URL(clickhouse.UserAnalyst, database)}.Open(t.Context())
