@@ -269,9 +269,9 @@ func (r *run) graph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g := graph.Build(r.Segment.Config(), cells, rulings)
-	r.report.Cells, r.report.Profiles, r.report.Links = uint64(len(cells)), uint64(len(g.Groups)), uint64(g.Links)
-	return graph.Write(ctx, r.conn, r.report.Run, g)
+	sum, err := graph.Write(ctx, r.conn, r.Segment.Config(), r.report.Run, cells, rulings)
+	r.report.Cells, r.report.Profiles, r.report.Links = uint64(len(cells)), uint64(sum.Groups), uint64(sum.Links)
+	return err
 }
 
 // scores computes scores and reads imports.

@@ -303,9 +303,9 @@ func clip(text json.RawMessage) string {
 
 // compareMembers compares who is in which profile. Profiles that changed since the cut, and those whose members' groups they concern, are
 // left out.
-func (v *verification) compareMembers(g graph.Graph) {
+func (v *verification) compareMembers(groups []graph.Group) {
 	of := map[identity.Identifier]int{}
-	for i, group := range g.Groups {
+	for i, group := range groups {
 		for _, m := range group.Members {
 			of[m.Identifier] = i
 		}
@@ -331,15 +331,15 @@ func (v *verification) compareMembers(g graph.Graph) {
 			continue
 		}
 		var want []identity.Identifier
-		for _, m := range g.Groups[i].Members {
+		for _, m := range groups[i].Members {
 			want = append(want, m.Identifier)
 		}
 		slices.SortFunc(want, identity.Identifier.Compare)
 		switch {
 		case !slices.Equal(want, p.members):
 			v.differ("profile %s: by all of history its members are %v, it has %v", p.id, want, p.members)
-		case g.Groups[i].ID != p.id:
-			v.differ("profile %s: by all of history its ID is %s", p.id, g.Groups[i].ID)
+		case groups[i].ID != p.id:
+			v.differ("profile %s: by all of history its ID is %s", p.id, groups[i].ID)
 		}
 	}
 }

@@ -9,32 +9,38 @@ import (
 
 	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/schema"
+	"github.com/braidhq/braid/transforms/identity"
+	"github.com/braidhq/braid/transforms/update"
 )
 
 // insertRows is how many rows an insert has at most.
 const insertRows = 200_000
 
-// Write writes the graph as that of a run.
-func Write(ctx context.Context, conn driver.Conn, run uint64, g Graph) error {
-	identifiers := newInserter(ctx, conn, schema.GraphIdentifiers, "run, key, value, profile_id, person, first, last, events")
-	cells := newInserter(ctx, conn, schema.GraphCells, "run, cell, profile_id, person")
-	for _, group := range g.Groups {
-		id := group.ID.String()
-		for _, m := range group.Members {
-			if err := identifiers.add(run, m.Key, m.Value, id, group.Person, at(m.First.Time), at(m.Last.Time), m.Events); err != nil {
+// Write settles cells and rulings, and writes the groups as those of a run.
+func Write(ctx context.Context, conn driver.Conn, config *update.Config, run uint64, cells []Cell, rulings []identity.Ruling) (Summary, error) {
+	members := newInserter(ctx, conn, schema.GraphIdentifiers, "run, key, value, profile_id, person, first, last, events")
+	owners := newInserter(ctx, conn, schema.GraphCells, "run, cell, profile_id, person")
+	sum, err := Each(config, cells, rulings, func(g Group) error {
+		id := g.ID.String()
+		for _, m := range g.Members {
+			if err := members.add(run, m.Key, m.Value, id, g.Person, at(m.First.Time), at(m.Last.Time), m.Events); err != nil {
 				return err
 			}
 		}
-		for _, c := range group.Cells {
-			if err := cells.add(run, c.String(), id, group.Person); err != nil {
+		for _, c := range g.Cells {
+			if err := owners.add(run, c.String(), id, g.Person); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+	if err == nil {
+		err = members.send()
 	}
-	if err := identifiers.send(); err != nil {
-		return err
+	if err == nil {
+		err = owners.send()
 	}
-	return cells.send()
+	return sum, err
 }
 
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

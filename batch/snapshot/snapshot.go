@@ -25,7 +25,6 @@ type Snapshot struct {
 	Manifest
 	cells    []*table
 	imported []*table
-	columns  [][]int // of each imported file, the places of Columns in it
 }
 
 func open(dir string, m *Manifest, known func(File) *table) (*Snapshot, error) {

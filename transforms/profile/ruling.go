@@ -120,6 +120,12 @@ func (d *Document) Remember(rules *identity.Rules, from *Document, came []identi
 	}
 }
 
+// Reunited reports whether two members were parted by a ruling, and are together again by what was seen since: which links that
+// ruling binds then depends on their order.
+func (d *Document) Reunited() bool {
+	return slices.ContainsFunc(d.Pairs, func(p identity.Pair) bool { return d.Has(p.A) && d.Has(p.B) })
+}
+
 // Unseen reports whether no event ever carried a member: only rulings name them.
 func (d *Document) Unseen() bool {
 	return len(d.Cells) == 0 && len(d.Refused) == 0 && d.PublishedAs == ""

@@ -115,10 +115,10 @@ func (d *Documents) Of(id identity.ID) *profile.Document {
 	return nil
 }
 
-// guarded reports whether rulings or limits may have a say about an event: several documents meet in it, or identifiers that none has,
-// and one has rulings, or they have as many values of a key as a profile may have, or an identifier is seen with too many.
+// guarded reports whether rulings or limits may have a say about an event: it changes links between members of whom a ruling once parted
+// two, or several documents meet in it, or identifiers that none has, and one has rulings, or they have as many values of a key as a profile may have, or an identifier is seen with too many.
 func (d *Documents) guarded(config *Config, in *Input) bool {
-	several, ruled := false, false
+	several, ruled, reunited := false, false, false
 	first := d.of(in.IDs[0])
 	members := [][]identity.Identifier{in.Identifiers}
 	for i, id := range in.IDs {
@@ -128,13 +128,14 @@ func (d *Documents) guarded(config *Config, in *Input) bool {
 			continue
 		}
 		ruled = ruled || len(e.Pairs) > 0
+		reunited = reunited || len(in.IDs) > 1 && e.Reunited()
 		if i > 0 && e != first && len(e.Members) > 1 { // it may be about to give back what it had joined
 			leaders := e.Leaders(config.Rules, in.Identifiers[i], in.Identifiers[0])
 			ruled = ruled || config.Rules.Saturated(in.Identifiers[i].Key, leaders)
 		}
 		members = append(members, e.Members)
 	}
-	return several && (ruled || config.Rules.Full(members...))
+	return reunited || several && (ruled || config.Rules.Full(members...))
 }
 
 func (d *Documents) of(id identity.ID) *entry { return d.documents[d.where[id]] }

@@ -221,7 +221,21 @@ func (s *stitch) run() []IdentityChange {
 		}
 	}
 	s.create(s.docs.of(leaderID))
+	if a := s.docs.of(leaderID); len(s.in.IDs) > 1 && a.Reunited() {
+		s.changes = append(s.changes, s.regroup(s.in.IDs[:1], []*entry{a}).run()...)
+	}
 	return s.changes
+}
+
+// regroup returns what settles the documents of some identifiers and all that hangs together with them, or if that is not at hand those
+// named.
+func (s *stitch) regroup(ids []identity.ID, named []*entry) *regroup {
+	var lacks Need
+	set, whole, err := s.docs.around(s.config, ids, &lacks)
+	if err != nil {
+		set = named
+	}
+	return &regroup{config: s.config, docs: s.docs, in: s.in, set: set, whole: whole && err == nil && lacks.Empty()}
 }
 
 // create tells of the leader's document, if it is new, with the identifiers it has by now.
@@ -350,19 +364,14 @@ func (s *stitch) guarded(a, b *entry) bool {
 		return a.Has(p.A) && b.Has(p.B) || a.Has(p.B) && b.Has(p.A)
 	})
 	rules := s.config.Rules
-	return ruled || rules.Exceeded(a.Members, b.Members) || s.rooted(a) && s.rooted(b) && (rules.Full(a.Members) || rules.Full(b.Members))
+	// Where both have a value of the profile key, members may move; whoever was kept away from them by a ruling may then come back.
+	moves := s.rooted(a) && s.rooted(b)
+	return ruled || moves && len(a.Pairs)+len(b.Pairs) > 0 || rules.Exceeded(a.Members, b.Members) || moves && (rules.Full(a.Members) || rules.Full(b.Members))
 }
 
 // settle decides about a link between documents that rulings or limits have a say about.
 func (s *stitch) settle(a, b *entry, link identity.Link) {
-	ids := []identity.ID{s.in.IDs[0], identity.NewID(s.config.Namespace, link.Other)}
-	var lacks Need
-	set, whole, err := s.docs.around(s.config, ids, &lacks)
-	if err != nil {
-		set = []*entry{a, b}
-	}
-	whole = whole && err == nil && lacks.Empty()
-	r := regroup{config: s.config, docs: s.docs, in: s.in, set: set, whole: whole}
+	r := s.regroup([]identity.ID{s.in.IDs[0], identity.NewID(s.config.Namespace, link.Other)}, []*entry{a, b})
 	leads := s.folder.ID(a.Document)
 	changes := r.run()
 	for i := range changes {
