@@ -337,9 +337,9 @@ func (r *run) imports(ctx context.Context) (sources []importer.Source, err error
 	return sources, nil
 }
 
-// streamTime is the time of the latest event before the cut, by which ages are counted: a stream that stands still does not age.
+// streamTime is when the latest event before the cut was received, by which ages are counted: a stream that stands still does not age.
 func (r *run) streamTime(ctx context.Context) (now time.Time, err error) {
-	err = r.conn.QueryRow(ctx, "SELECT max(received) FROM stream WHERE epoch < ?", r.epoch.Epoch).Scan(&now)
+	err = r.conn.QueryRow(ctx, "SELECT max(received) FROM stream WHERE kind = 'event' AND epoch < ?", r.epoch.Epoch).Scan(&now)
 	return now, err
 }
 

@@ -10,6 +10,6 @@ import (
 // Group lists the commands.
 func Group(p *command.Program) command.Group {
 	return command.Group{Name: "analyst", Title: "For analysts, who ask questions of all that has happened:", Commands: []*cobra.Command{
-		sqlCommand(p), tablesCommand(p),
+		sqlCommand(p), exportCommand(p), tablesCommand(p),
 	}}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,6 +210,18 @@ func TestKillDuringBatchRuns(t *testing.T) {
 	var v batch.Verification
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 || v.Differences != 0 || v.Compared < crowd.Profiles()+witnessed || v.Changed != 0 {
 		t.Fatal(code, err, out, log)
+	}
+	file := filepath.Join(t.TempDir(), "profiles.parquet")
+	faults.Await(t, "all profiles in ClickHouse", func(context.Context) error { // they are archived a moment later
+		code, out, log := place.Run("export", "profiles", file, "--json")
+		var done struct{ Rows int }
+		if err := json.Unmarshal([]byte(out), &done); err != nil || code != 0 || done.Rows != v.Profiles {
+			return fmt.Errorf("%d %v: %d rows, want %d %s", code, err, done.Rows, v.Profiles, log)
+		}
+		return nil
+	})
+	if code, out, log := place.Run("export", "training", filepath.Join(t.TempDir(), "t.csv"), "--label", "viewed", "--horizon", "1s", "--every", "1s", "--json"); code != 0 || !strings.Contains(out, `"label"`) {
+		t.Error(code, out, log)
 	}
 	if code, out, log := place.Run("batch", "run", "--full", "--json"); code != 0 || !strings.Contains(out, `"different": 0`) {
 		t.Fatal(code, out, log)

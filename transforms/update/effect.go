@@ -297,7 +297,7 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 		if by == e.PublishedAs { // the greater document was merged into, yet the lesser one had the profile ID that goes on
 			continue
 		}
-		outboxOf(e.cause).superseded(e.cause.Event.ID, e.cause.Received, e.PublishedAs, by)
+		outboxOf(e.cause).superseded(e.cause.Event.ID, max(e.cause.Received, e.Published), e.PublishedAs, by)
 	}
 	for _, e := range docs.touched {
 		if docs.documents[e.Key] != e || e.Unseen() { // it is no more, or only a name in a ruling
@@ -325,7 +325,8 @@ func (c *Config) publish(docs *Documents, outboxOf func(*Input) *outbox) error {
 	return nil
 }
 
-// publishNow publishes the view of a moment, which may be at hand.
+// publishNow publishes the view of a moment, which may be at hand. What is told of a profile never has an earlier time than what was told
+// before: receivers keep what has the latest, and partitions may be applied with different lags.
 func (c *Config) publishNow(f *profile.Folder, e *entry, view *profile.View, out *outbox, trace string, now int64) error {
 	if view == nil {
 		var err error
@@ -334,7 +335,7 @@ func (c *Config) publishNow(f *profile.Folder, e *entry, view *profile.View, out
 		}
 	}
 	id := view.ID.String()
-	if e.PublishedAs != "" && e.PublishedAs != id {
+	if now = max(now, e.Published); e.PublishedAs != "" && e.PublishedAs != id {
 		out.superseded(trace, now, e.PublishedAs, id)
 	}
 	e.Published, e.PublishedAs, e.PublishDue = now, id, 0
