@@ -154,7 +154,15 @@ func (r *run) work(ctx context.Context) error {
 
 // wait cuts the stream and waits until all is past the cut.
 func (r *run) wait(ctx context.Context) (err error) {
-	r.epoch, err = r.Config.cut(ctx, r.conn, func(behind string) { r.say("waiting", 0, 0, behind) })
+	waiting := func(behind string) { r.say("waiting", 0, 0, behind) }
+	if r.options.Whole && r.directory.Latest() == nil {
+		if r.epoch, err = r.Config.applied(ctx, r.conn, waiting); err != nil {
+			return err
+		}
+	}
+	if r.epoch.Epoch == 0 {
+		r.epoch, err = r.Config.cut(ctx, r.conn, waiting)
+	}
 	r.report.Epoch = r.epoch.Epoch
 	return err
 }

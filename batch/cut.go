@@ -40,6 +40,41 @@ func (c Config) cut(ctx context.Context, conn driver.Conn, waiting func(behind s
 	}
 }
 
+// applied returns the latest epoch that the real-time path is past everywhere, once the archive is past it, too; epoch 0 when there is none.
+// It serves where snapshots were lost that profiles depend on: then the real-time path stands still until there is one again.
+func (c Config) applied(ctx context.Context, conn driver.Conn, waiting func(behind string)) (epoch epochs.Epoch, err error) {
+	progress, err := update.ReadProgress(ctx, c.Store, c.Segment.Name)
+	if err != nil {
+		return epoch, fmt.Errorf("how far the real-time path is: %w", err)
+	}
+	partitions := uint64(0)
+	for p, at := range progress {
+		if p.Topic != c.Events {
+			continue
+		}
+		if partitions++; partitions == 1 || at.Epoch.Current < epoch.Epoch {
+			epoch.Epoch = at.Epoch.Current
+		}
+	}
+	for epoch.Epoch > 0 {
+		var archived uint64
+		err := conn.QueryRow(ctx, "SELECT count() FROM (SELECT partition FROM stream GROUP BY partition HAVING max(epoch) >= ?)", epoch.Epoch).Scan(&archived)
+		if err != nil {
+			return epoch, fmt.Errorf("how far the archive is: %w", err)
+		}
+		if archived >= partitions {
+			break
+		}
+		waiting("the archive")
+		select {
+		case <-ctx.Done():
+			return epoch, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return epoch, nil
+}
+
 // behind returns who is not past a cut in every partition, "" when all are.
 func (c Config) behind(ctx context.Context, conn driver.Conn, epoch epochs.Epoch) (string, error) {
 	var markers uint64

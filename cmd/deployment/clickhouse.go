@@ -3,8 +3,10 @@ package deployment
 import (
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/braidhq/braid/io/clickhouseio"
+	"github.com/braidhq/braid/transforms/strict"
 )
 
 // Words for ClickHouse beside a URL.
@@ -22,6 +24,18 @@ func (c *Config) ClickHouseClient() (client clickhouseio.Client, ok bool) {
 		return clickhouseio.Client{}, false
 	}
 	return clickhouseio.Client{URL: c.ClickHouse}, true
+}
+
+func (v *validator) checkArchive() {
+	a := v.config.Archive
+	path := strict.Path("archive")
+	const day = Age(24 * time.Hour)
+	if a.Retention != -1 && (a.Retention < day || a.Retention%day != 0) && !v.doc.Failed(path.Key("retention")) {
+		v.doc.Report(path.Key("retention"), "for example 400d, or forever", "a whole number of days is needed, at least 1d")
+	}
+	if a.Cluster != "" && v.config.ClickHouse == ClickHouseEmbedded {
+		v.doc.Report(path.Key("cluster"), "name a cluster of your own: 'clickhouse://USER@HOST:9440?...'", "the embedded server is no cluster")
+	}
 }
 
 func (v *validator) checkClickHouse() {

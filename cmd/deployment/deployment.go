@@ -33,6 +33,8 @@ type Config struct {
 	Store string `yaml:"store" json:"store,omitempty" jsonschema:"default=pebble:,description=Where real-time state is kept: 'pebble:' (under the data directory)\\, 'pebble:DIRECTORY?durability=fsync&memtable=64MiB&cache=128MiB'\\, 'postgres://USER@HOST/DATABASE?sslmode=verify-full&table=braid&password=${VARIABLE}' or 'memory:NAME'."`
 	// ClickHouse is where the stream is archived for analysts: off, embedded (a server as a child of this process), or a URL; default off.
 	ClickHouse string `yaml:"clickhouse" json:"clickhouse,omitempty" jsonschema:"default=off,description=Where the stream is archived for analysts: off\\, embedded (a server as a child of this process; its library is fetched once) or 'clickhouse://USER@HOST:9440?secure=true&password=${VARIABLE}'."`
+	// Archive says how the stream is kept in ClickHouse.
+	Archive Archive `yaml:"archive" json:"archive,omitzero" jsonschema:"description=How the stream is kept in ClickHouse."`
 	// Prepare says what the prepare job reads; default nothing.
 	Prepare Prepare `yaml:"prepare" json:"prepare,omitzero" jsonschema:"description=The prepare job: records of raw topics become events."`
 	// Epochs says how the stream is cut.
@@ -45,10 +47,26 @@ type Epochs struct {
 	Interval strict.Duration `yaml:"interval" json:"interval,omitzero" jsonschema:"default=1m,description=Time from one marker to the next; at least 1s."`
 }
 
+// Archive says how the stream is kept in ClickHouse.
+type Archive struct {
+	// Retention is how long events and logs are kept, whole days; default for ever.
+	Retention Age `yaml:"retention" json:"retention,omitzero" jsonschema:"default=forever,description=How long events and logs are kept\\, in whole days. What is older is in snapshots only\\, and cannot be read anew."`
+	// Cluster is the cluster of ClickHouse on which tables are made, replicated; default none.
+	Cluster string `yaml:"cluster" json:"cluster,omitempty" jsonschema:"description=Cluster of ClickHouse on which tables are made\\, replicated. Default: none\\, a single server."`
+}
+
+// Days returns the retention in days; 0: for ever.
+func (a Archive) Days() int {
+	if a.Retention <= 0 {
+		return 0
+	}
+	return int(time.Duration(a.Retention) / (24 * time.Hour))
+}
+
 // Default returns what runs without a file.
 func Default() *Config {
 	return &Config{
-		Data: "./braid-data", Listen: "127.0.0.1:8080", Kafka: defaultKafka(), Runner: defaultRunner(), Store: "pebble:", ClickHouse: ClickHouseOff,
+		Data: "./braid-data", Listen: "127.0.0.1:8080", Kafka: defaultKafka(), Runner: defaultRunner(), Store: "pebble:", ClickHouse: ClickHouseOff, Archive: Archive{Retention: -1},
 		Epochs: Epochs{Interval: strict.Duration(time.Minute)},
 	}
 }

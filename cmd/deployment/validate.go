@@ -34,6 +34,7 @@ func (v *validator) validate() {
 	v.checkRunner()
 	v.checkStore()
 	v.checkClickHouse()
+	v.checkArchive()
 	v.checkPrepare()
 	if i := v.config.Epochs.Interval.Std(); i < time.Second && !v.doc.Failed("epochs") {
 		v.doc.Report("epochs.interval", "1m is usual", "an epoch lasts at least 1s")

@@ -36,7 +36,7 @@ func (n *Node) openArchive(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	added, err := schema.Apply(ctx, conn, schema.Options{Segment: n.options.Segment.Name})
+	added, err := schema.Apply(ctx, conn, schema.Options{Segment: n.options.Segment.Name, Cluster: d.Archive.Cluster, RetentionDays: d.Archive.Days()})
 	for _, m := range added {
 		if added[0].Version == 1 { // they are new
 			break

@@ -191,11 +191,9 @@ func (n *Node) pruned(context.Context) (uint64, error) {
 	return epoch, nil
 }
 
-// oldestInUse is the oldest epoch that a batch tells apart.
+// oldestInUse is the oldest epoch that a batch tells apart. It counts as long as there are snapshots, also without a batch path: profiles
+// are folded from them and what came since.
 func (n *Node) oldestInUse(context.Context) (uint64, bool, error) {
-	if n.archive.URL == "" {
-		return 0, false, nil
-	}
 	epoch, ok, err := n.snapshots.Oldest()
 	return epoch, ok && err == nil, nil
 }

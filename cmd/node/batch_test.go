@@ -260,3 +260,54 @@ func TestQuestionsOfThePage(t *testing.T) {
 		t.Error("an analyst can write")
 	}
 }
+
+// When snapshots are lost that profiles depend on, it is told, and a run over all history makes a new one: nothing is lost, and what came
+// meanwhile is applied.
+func TestSnapshotsAreLost(t *testing.T) {
+	o := archiving(t)
+	o.Deployment.Store = "pebble:"
+	o.Deployment.Epochs.Interval = strict.Duration(time.Hour)
+	n, err := node.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	view := func(n *node.Node) {
+		sent++
+		send(t, n, "page_view", fmt.Sprintf(`{"event_id":"e%d","identifiers":{"user_id":"7"},"properties":{"type":"product","category":"yoga"}}`, sent))
+	}
+	counted := func(n *node.Node) {
+		t.Helper()
+		eventually(t, n, "/v1/profiles/customer_id/7", func(p profile) bool { return string(p.Attributes["views"]) == fmt.Sprint(sent) })
+	}
+	for range 6 { // until the oldest snapshot that is kept has something
+		view(n)
+		counted(n)
+		batchRun(t, n, batch.Options{})
+	}
+	view(n)
+	counted(n)
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(o.Deployment.SnapshotsDir()); err != nil {
+		t.Fatal(err)
+	}
+	moved := filepath.Join(t.TempDir(), "moved") // where this process has no snapshots open
+	if err := os.Rename(o.Deployment.Data, moved); err != nil {
+		t.Fatal(err)
+	}
+	o.Deployment.Data = moved
+	n = run(t, o)
+	view(n)
+	ready(t, n, "pipelines", "a snapshot of the batch path is needed")
+	if r := batchRun(t, n, batch.Options{Whole: true}); !r.Whole {
+		t.Errorf("%+v", r)
+	}
+	counted(n)
+	view(n)
+	counted(n)
+	if v, err := n.Verify(t.Context(), batch.VerifyOptions{}); err != nil || v.Differences != 0 {
+		t.Errorf("%+v %v", v, err)
+	}
+}

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -226,7 +228,39 @@ func Apply(ctx context.Context, conn driver.Conn, o Options) ([]Migration, error
 		}
 		added = append(added, m)
 	}
-	return added, nil
+	return added, retain(ctx, conn, o)
+}
+
+// retained are the tables that keep rows for a time, each with the column that says how old one is.
+var retained = map[string]string{Stream: "received", IdentityLog: "appended", AudienceLog: "appended", RejectedLog: "appended"}
+
+// retain makes the tables keep rows for as long as the options say, which may be another time than when they were made.
+func retain(ctx context.Context, conn driver.Conn, o Options) error {
+	on := ""
+	if o.Cluster != "" {
+		on = " ON CLUSTER " + clickhouseio.Quote(o.Cluster)
+	}
+	for _, table := range slices.Sorted(maps.Keys(retained)) {
+		var made string
+		err := conn.QueryRow(ctx, "SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?", DatabaseName(o.Segment), table).Scan(&made)
+		if err != nil {
+			return fmt.Errorf("schema: how long %s is kept: %w", table, err)
+		}
+		alter := "ALTER TABLE " + clickhouseio.Quote(DatabaseName(o.Segment)) + "." + clickhouseio.Quote(table) + on
+		_, now, has := strings.Cut(made, " TTL toDateTime("+retained[table]+") + toIntervalDay(")
+		switch {
+		case o.RetentionDays == 0 && has:
+			alter += " REMOVE TTL"
+		case o.RetentionDays > 0 && !strings.HasPrefix(now, strconv.Itoa(o.RetentionDays)+")"):
+			alter += fmt.Sprintf(" MODIFY TTL toDateTime(%s) + toIntervalDay(%d)", retained[table], o.RetentionDays)
+		default:
+			continue
+		}
+		if err := conn.Exec(ctx, alter); err != nil {
+			return fmt.Errorf("schema: how long %s is kept: %w", table, err)
+		}
+	}
+	return nil
 }
 
 func run(ctx context.Context, conn driver.Conn, statements []string) error {

@@ -3,6 +3,7 @@ package schema_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -81,6 +82,21 @@ func TestApply(t *testing.T) {
 	got := strings.Join(names(t, conn, "SELECT name FROM system.tables WHERE database = ? ORDER BY name", database), " ")
 	if want := "audience_changes audience_log audience_members batch_runs canonical_identifiers events graph_cells graph_identifiers identifiers identity_changes identity_log key_statistics migrations people_events profile_versions profiles rejected rejected_log runs score_features score_items score_rows scores stream"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	for _, days := range []int{400, 30, 0, 7} { // how long rows are kept can be changed
+		o.RetentionDays = days
+		if _, err := schema.Apply(t.Context(), conn, o); err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if days > 0 {
+			want = fmt.Sprintf("toIntervalDay(%d)", days)
+		}
+		for _, made := range names(t, conn, "SELECT create_table_query FROM system.tables WHERE database = ? AND name IN ('stream', 'identity_log', 'audience_log', 'rejected_log')", database) {
+			if !strings.Contains(made, want) || (days == 0) == strings.Contains(made, " TTL ") {
+				t.Errorf("%d days: %s", days, made)
+			}
+		}
 	}
 	analyst, err := clickhouseio.Client{URL: s.URL(clickhouse.UserAnalyst, database)}.Open(t.Context())
 	if err != nil {

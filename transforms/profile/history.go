@@ -56,7 +56,7 @@ func OpenHistories(ctx context.Context, rawURL string) (Histories, error) {
 }
 
 // ErrHistory is wrapped by errors about cells that dropped what a history holds, where that history, or a later one, is not at hand.
-var ErrHistory = errors.New("a snapshot of the batch path is needed")
+var ErrHistory = errors.New("a snapshot of the batch path is needed; if it was lost, 'braid batch run --full' makes one")
 
 // Contents returns buckets that hold each event of the cell once: what the history has of it, and what came since.
 func (c *Cell) Contents(h History) ([]Bucket, error) {
