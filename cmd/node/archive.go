@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/braidhq/braid/cmd/deployment"
@@ -31,7 +32,20 @@ func (n *Node) openArchive(ctx context.Context) error {
 		client = clickhouseio.Client{URL: server.URL(clickhouse.UserBraid, "")}
 		n.analyst = server.URL(clickhouse.UserAnalyst, database)
 	}
-	conn, err := client.In("default").Open(ctx)
+	n.archive = client.In(database)
+	err := n.makeTables(ctx)
+	if err != nil && ok && !permanent(err) { // a cluster that is away holds nobody up
+		n.options.Logger.Error("ClickHouse is away; the archive begins when it is there, until then the topics keep what comes", "error", err)
+		n.noTables.Store(true)
+		return nil
+	}
+	return err
+}
+
+// makeTables makes the segment's tables, or brings them up to date.
+func (n *Node) makeTables(ctx context.Context) error {
+	d := n.options.Deployment
+	conn, err := n.archive.In("default").Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,11 +55,34 @@ func (n *Node) openArchive(ctx context.Context) error {
 		if added[0].Version == 1 { // they are new
 			break
 		}
-		n.options.Logger.Info("tables brought up to date", "database", database, "version", m.Version, "name", m.Name)
+		n.options.Logger.Info("tables brought up to date", "database", n.archive.Database(), "version", m.Version, "name", m.Name)
 	}
-	n.archive = client.In(database)
 	return err
 }
+
+// archiveLater starts the archive job once ClickHouse is there.
+func (n *Node) archiveLater(ctx context.Context, file transforms.Segment) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(archiveRetry):
+		}
+		err := n.makeTables(ctx)
+		switch {
+		case err == nil:
+			n.options.Logger.Info("ClickHouse is there; the archive begins")
+			n.noTables.Store(false)
+			return n.runArchive(file)
+		case permanent(err):
+			n.options.Logger.Error("nothing is archived", "error", err)
+			return nil
+		}
+	}
+}
+
+// archiveRetry is how long a node waits before it asks again for a ClickHouse that was away at its start.
+const archiveRetry = 2 * time.Second
 
 // startClickHouse starts the embedded server; its library is fetched when that has not been done.
 func (n *Node) startClickHouse(ctx context.Context) (*clickhouse.Server, error) {
@@ -69,9 +106,17 @@ func (n *Node) startClickHouse(ctx context.Context) (*clickhouse.Server, error) 
 // startArchive starts the archive job. It may fail for as long as ClickHouse is away: the topics keep what it has not archived, and
 // the node stays ready.
 func (n *Node) startArchive(file transforms.Segment) error {
-	if n.archive.URL == "" {
+	switch {
+	case n.archive.URL == "":
+		return nil
+	case n.noTables.Load():
+		n.parts.Go(func() error { return n.archiveLater(n.lifetime, file) })
 		return nil
 	}
+	return n.runArchive(file)
+}
+
+func (n *Node) runArchive(file transforms.Segment) error {
 	c := pipelines.ArchiveConfig{Segment: file, Name: n.options.Segment.Name, Kafka: n.client, ClickHouse: n.archive}
 	return n.startJob(job{name: "archive", behind: true}, func(s beam.Scope) { pipelines.Archive(s, c) })
 }

@@ -45,10 +45,16 @@ func (n *Node) openSnapshots(context.Context) error {
 // errNoBatch says that nothing is archived.
 var errNoBatch = errors.New("there is no batch path; put 'clickhouse: embedded' into braid.yaml and start the node again")
 
+// errAway says that the tables are not there yet.
+var errAway = errors.New("ClickHouse has been away since the node started; batch runs begin once it is there")
+
 // batchConfig says what batch runs work on.
 func (n *Node) batchConfig() (batch.Config, error) {
 	if n.archive.URL == "" {
 		return batch.Config{}, errNoBatch
+	}
+	if n.noTables.Load() {
+		return batch.Config{}, errAway
 	}
 	file, err := n.segmentFile()
 	if err != nil {
@@ -166,6 +172,10 @@ func (n *Node) batchRoutes() []serving.Route {
 func (n *Node) answerRuns(w http.ResponseWriter, r *http.Request) {
 	if n.archive.URL == "" {
 		problem.New(http.StatusConflict, "unavailable", errNoBatch.Error()).Write(w)
+		return
+	}
+	if n.noTables.Load() {
+		problem.New(http.StatusServiceUnavailable, "unavailable", errAway.Error()).Write(w)
 		return
 	}
 	runs, err := batch.Runs(r.Context(), n.archive, 20)

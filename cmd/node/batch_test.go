@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -309,5 +312,47 @@ func TestSnapshotsAreLost(t *testing.T) {
 	counted(n)
 	if v, err := n.Verify(t.Context(), batch.VerifyOptions{}); err != nil || v.Differences != 0 {
 		t.Errorf("%+v %v", v, err)
+	}
+}
+
+// A ClickHouse of one's own that is away at the start holds nobody up; once it is there, it gets everything.
+func TestClickHouseComesLater(t *testing.T) {
+	library, err := clickhouse.Find()
+	require.Component(t, "clickhouse", err == nil, "fetch it with: go run ./io/embedded/clickhouse/fetch")
+	server := clickhouse.Options{Dir: t.TempDir(), Library: library, Logger: slog.New(slog.DiscardHandler)}
+	s, err := clickhouse.Start(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t)
+	o.Deployment.ClickHouse = s.URL(clickhouse.UserBraid, "")
+	_, port, err := net.SplitHostPort(s.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := run(t, o)
+	send(t, n, "page_view", `{"event_id":"e1","identifiers":{"user_id":"7"},"properties":{"type":"product"}}`)
+	get(t, n, "/v1/profiles/customer_id/7", 1)
+	if _, err := n.RunBatch(t.Context(), batch.Options{}); err == nil || !strings.Contains(err.Error(), "has been away") {
+		t.Error(err)
+	}
+	if server.Port, err = strconv.Atoi(port); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = clickhouse.Start(t.Context(), server); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		r, err := n.RunBatch(t.Context(), batch.Options{})
+		if err == nil && r.Events == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(r, err)
+		}
 	}
 }

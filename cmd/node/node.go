@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/braidhq/braid/batch/snapshot"
@@ -60,6 +61,7 @@ type Node struct {
 	producer   *kgo.Client
 	archive    clickhouseio.Client // the segment's database; without a URL: nothing is archived
 	analyst    string              // URL for analysts, of an embedded server
+	noTables   atomic.Bool         // ClickHouse was away at the start, and its tables have to wait
 	snapshots  *snapshot.Directory // what batch runs found
 	config     *update.Config      // with that
 	controller *epochs.Controller
@@ -74,6 +76,7 @@ type Node struct {
 	cleanups   []func()
 
 	stopping context.CancelFunc // ends the parts that are not pipelines
+	lifetime context.Context    // that they have
 	parts    *errgroup.Group
 	stopped  chan struct{}
 }
@@ -231,6 +234,7 @@ func (n *Node) startParts(ctx context.Context) error {
 	running, cancel := context.WithCancel(context.Background())
 	n.stopping = cancel
 	n.parts, running = errgroup.WithContext(running)
+	n.lifetime = running
 	n.parts.Go(func() error { return controller.Run(running) })
 	n.parts.Go(func() error { return n.server.Serve(running) })
 	n.parts.Go(func() error { return n.schedule(running) })

@@ -12,7 +12,8 @@
 // The library takes over the signal handlers of its process and ends that process when it likes, so it gets one of its own: this
 // program, started again. A program that calls Start must therefore call Host first thing in main (and in TestMain). The child ends
 // when its standard input ends, so it does not outlive its parent, however that died. What a client was told is written is there
-// after a killed child, too. A child that ends by itself is started again, at the same port.
+// after a killed child, too. A child that ends by itself is started again, at the same port. This library ends, for example, when a client whose
+// password is right names a database that is not there.
 //
 // # Users
 //
