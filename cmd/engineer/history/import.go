@@ -157,7 +157,10 @@ func (f *fileImport) run(ctx context.Context) error {
 			}
 		}
 		if f.Progress != nil && number%1000 == 0 {
-			f.Progress(f.path, *f.total)
+			f.mu.Lock() // what has arrived is counted meanwhile
+			sum := *f.total
+			f.mu.Unlock()
+			f.Progress(f.path, sum)
 		}
 	}
 }

@@ -13,7 +13,7 @@
 // program, started again. A program that calls Start must therefore call Host first thing in main (and in TestMain). The child ends
 // when its standard input ends, so it does not outlive its parent, however that died. What a client was told is written is there
 // after a killed child, too. A child that ends by itself is started again, at the same port. This library ends, for example, when a client whose
-// password is right names a database that is not there.
+// password is right names a database that is not there, and sometimes when a connection is cut while it reads from it.
 //
 // # Users
 //
