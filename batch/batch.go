@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +50,6 @@ type Config struct {
 	Now func() time.Time
 	// Patience is how long a run waits for the archive and the real-time path; default 10 minutes.
 	Patience time.Duration
-	Logger   *slog.Logger
 }
 
 // Options say how a run goes.
@@ -79,9 +77,6 @@ var ErrForgetful = errors.New("the archive does not go back to the beginning: wh
 
 // Run does one run.
 func Run(ctx context.Context, c Config, o Options) (*Report, error) {
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}

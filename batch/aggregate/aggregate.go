@@ -19,6 +19,7 @@ import (
 	"github.com/braidhq/braid/transforms/identity"
 	"github.com/braidhq/braid/transforms/profile"
 	"github.com/braidhq/braid/transforms/segment"
+	"github.com/braidhq/braid/transforms/update"
 )
 
 func init() {
@@ -78,16 +79,17 @@ type foldFn struct {
 	Base    string
 	Run     string
 
+	config *update.Config
 	seen   func(identity.ID) profile.Seen
 	folder *Folder
 	count  *atomic.Int64
 }
 
 // Setup compiles the segment and opens the base.
-func (f *foldFn) Setup() error {
+func (f *foldFn) Setup() (err error) {
 	f.count = counter(f.Run)
-	if f.Base == "" {
-		return nil
+	if f.config, err = f.Segment.Config(); err != nil || f.Base == "" {
+		return err
 	}
 	d, err := snapshot.Open(f.Base)
 	if err != nil {
@@ -102,13 +104,8 @@ func (f *foldFn) Setup() error {
 }
 
 // StartBundle begins with the first cell of a part.
-func (f *foldFn) StartBundle(context.Context, func(snapshot.Cell)) error {
-	config, err := f.Segment.Config()
-	if err != nil {
-		return err
-	}
-	f.folder = NewFolder(config, f.seen)
-	return nil
+func (f *foldFn) StartBundle(context.Context, func(snapshot.Cell)) {
+	f.folder = NewFolder(f.config, f.seen)
 }
 
 // ProcessElement folds a row in and emits the cell that is done by it.

@@ -59,14 +59,9 @@ type Folder struct {
 	seen   func(identity.ID) profile.Seen
 	limits event.Limits
 
-	id     identity.ID
-	text   string
+	text   string // of the ID of the cell under way
 	cell   *profile.Cell
 	bucket profile.Bucket
-	read   int
-
-	// Events were read; of them Retries did not count.
-	Events, Retries int
 }
 
 // NewFolder returns a folder for cells whose memory of retries before the first of their events seen gives; nil means that they have
@@ -83,22 +78,16 @@ func (f *Folder) Add(r *Row) (done *snapshot.Cell, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("aggregate: cell %q of partition %d, offset %d: %w", r.Cell, r.Partition, r.Offset, err)
 		}
-		f.id, f.text, f.cell, f.bucket, f.read = id, r.Cell, &profile.Cell{ID: id}, profile.Bucket{}, 0
+		f.text, f.cell, f.bucket = r.Cell, &profile.Cell{ID: id}, profile.Bucket{}
 		if f.seen != nil {
 			f.cell.Seen = f.seen(id)
 		}
 	}
-	f.Events++
-	f.read++
 	e, err := event.Decode(r.record(), f.limits)
 	if err != nil {
 		return done, fmt.Errorf("aggregate: partition %d, offset %d: the archive holds what is no event: %w", r.Partition, r.Offset, err)
 	}
-	switch {
-	case !f.cell.Sight(&e):
-		f.Retries++
-		return done, nil
-	case r.Table == update.TableLinks:
+	if !f.cell.Sight(&e) || r.Table == update.TableLinks {
 		return done, nil
 	}
 	f.bucket.Events++
@@ -110,10 +99,10 @@ func (f *Folder) Add(r *Row) (done *snapshot.Cell, err error) {
 
 // Done returns the cell under way, nil when there is none.
 func (f *Folder) Done() *snapshot.Cell {
-	if f.cell == nil || f.read == 0 {
+	if f.cell == nil {
 		return nil
 	}
-	c := &snapshot.Cell{ID: f.id, Events: f.bucket.Events, States: f.bucket.States.Append(nil), Seen: f.cell.Seen}
+	c := &snapshot.Cell{ID: f.cell.ID, Events: f.bucket.Events, States: f.bucket.States.Append(nil), Seen: f.cell.Seen}
 	f.cell = nil
 	return c
 }

@@ -29,15 +29,9 @@ func File(name, path, key string) (Source, error) {
 	}
 	defer t.Close()
 	columns := t.Columns()
-	person := slices.IndexFunc(columns, func(c tabular.Column) bool { return c.Name == key })
-	if person < 0 {
-		return Source{}, noKey(name, key, columns)
-	}
-	s := Source{Name: name}
-	for i, c := range columns {
-		if i != person {
-			s.Columns = append(s.Columns, Column{columnName(c.Name), snapshot.ColumnType(c.Type)})
-		}
+	s, person, err := newSource(name, key, columns)
+	if err != nil {
+		return Source{}, err
 	}
 	for n := 1; ; n++ {
 		values, err := t.Next()
@@ -57,13 +51,22 @@ func File(name, path, key string) (Source, error) {
 	return s, nil
 }
 
-func noKey(name, key string, columns []tabular.Column) error {
+// newSource returns a source without rows, and the place of the column that holds the profile key.
+func newSource(name, key string, columns []tabular.Column) (s Source, person int, err error) {
+	s, person = Source{Name: name}, -1
 	var names []string
-	for _, c := range columns {
-		names = append(names, c.Name)
+	for i, c := range columns {
+		if names = append(names, c.Name); c.Name == key && person < 0 {
+			person = i
+			continue
+		}
+		s.Columns = append(s.Columns, Column{columnName(c.Name), snapshot.ColumnType(c.Type)})
 	}
-	return fmt.Errorf("import %s: there is no column %q, which should hold the profile key; there are %s; name it with key: in segment.yaml",
-		name, key, strings.Join(names, ", "))
+	if person < 0 {
+		err = fmt.Errorf("import %s: there is no column %q, which should hold the profile key; there are %s; name it with key: in segment.yaml",
+			name, key, strings.Join(names, ", "))
+	}
+	return s, person, err
 }
 
 // Query reads what a query answers. The connection should be that of a user who can only read; statements that write are refused as well.
@@ -78,15 +81,9 @@ func Query(ctx context.Context, conn driver.Conn, name, text, key string) (Sourc
 	for _, c := range rows.ColumnTypes() {
 		columns = append(columns, tabular.Column{Name: c.Name(), Type: tabular.Type(typeOf(c.DatabaseTypeName()))})
 	}
-	person := slices.IndexFunc(columns, func(c tabular.Column) bool { return c.Name == key })
-	if person < 0 {
-		return Source{}, noKey(name, key, columns)
-	}
-	s := Source{Name: name}
-	for i, c := range columns {
-		if i != person {
-			s.Columns = append(s.Columns, Column{columnName(c.Name), snapshot.ColumnType(c.Type)})
-		}
+	s, person, err := newSource(name, key, columns)
+	if err != nil {
+		return Source{}, err
 	}
 	for rows.Next() {
 		pointers := make([]any, len(columns))

@@ -45,7 +45,7 @@ SELECT %d, %s, person, %t,
 	countIf(at >= cut AND at < cut + toIntervalSecond(%d)) = 0
 FROM (SELECT *, %s AS cut FROM (%s))
 GROUP BY person, cut
-HAVING countIf(at < cut) > 0`, clickhouseio.Quote(schema.ScoreFeatures), q.run.Number, quote(q.name), now, q.horizon(), before, q.events(number(q.score.Value)+" AS amount"))
+HAVING countIf(at < cut) > 0`, clickhouseio.Quote(schema.ScoreFeatures), q.run.Number, clickhouseio.QuoteText(q.name), now, q.horizon(), before, q.events(number(q.score.Value)+" AS amount"))
 }
 
 func (q query) horizon() int64 {
@@ -54,7 +54,7 @@ func (q query) horizon() int64 {
 
 // learned returns the table with the features of a horizon before, of those for whom a condition holds.
 func (q query) learned(now bool, condition string) string {
-	return fmt.Sprintf("(SELECT * FROM %s WHERE run = %d AND score = %s AND now = %t AND %s)", clickhouseio.Quote(schema.ScoreFeatures), q.run.Number, quote(q.name), now, condition)
+	return fmt.Sprintf("(SELECT * FROM %s WHERE run = %d AND score = %s AND now = %t AND %s)", clickhouseio.Quote(schema.ScoreFeatures), q.run.Number, clickhouseio.QuoteText(q.name), now, condition)
 }
 
 // model is a fitted regression: weights of the constant and of the features, these less their means and over their deviations.

@@ -42,12 +42,12 @@ SELECT %d, %s, person, item, place FROM (
 		FROM (%s) ARRAY JOIN all_items AS item
 		GROUP BY person, item
 	)
-) WHERE place <= %d`, clickhouseio.Quote(schema.ScoreItems), q.run.Number, quote(q.name), q.events(items(q.score.Item)+" AS all_items"), latestItems)
+) WHERE place <= %d`, clickhouseio.Quote(schema.ScoreItems), q.run.Number, clickhouseio.QuoteText(q.name), q.events(items(q.score.Item)+" AS all_items"), latestItems)
 }
 
 // items returns a query of person, item and place.
 func (q query) items(where string) string {
-	return fmt.Sprintf("SELECT person, item, place FROM %s WHERE run = %d AND score = %s%s", clickhouseio.Quote(schema.ScoreItems), q.run.Number, quote(q.name), where)
+	return fmt.Sprintf("SELECT person, item, place FROM %s WHERE run = %d AND score = %s%s", clickhouseio.Quote(schema.ScoreItems), q.run.Number, clickhouseio.QuoteText(q.name), where)
 }
 
 // offers returns a query of what is offered to each person of one query of items, best first, by those of another.

@@ -78,7 +78,7 @@ func (q query) events(columns string) string {
 	return fmt.Sprintf(`SELECT c.person AS person, e.order_time AS at, %s
 FROM (SELECT * FROM %s FINAL WHERE kind = 'event' AND has(definitions, %s) AND epoch < %d LIMIT 1 BY cell, event_id) AS e
 INNER JOIN (SELECT cell, person FROM %s WHERE run = %d AND person != '') AS c ON c.cell = e.cell`,
-		columns, clickhouseio.Quote(schema.Stream), quote(q.score.Event), q.run.Epoch, clickhouseio.Quote(schema.GraphCells), q.run.Number)
+		columns, clickhouseio.Quote(schema.Stream), clickhouseio.QuoteText(q.score.Event), q.run.Epoch, clickhouseio.Quote(schema.GraphCells), q.run.Number)
 }
 
 func (q query) now() string {
@@ -86,11 +86,7 @@ func (q query) now() string {
 }
 
 func (q query) row(values string) string {
-	return fmt.Sprintf("%d AS run, %s AS score, person, map(%s) AS values", q.run.Number, quote(q.name), values)
-}
-
-func quote(text string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+	return fmt.Sprintf("%d AS run, %s AS score, person, map(%s) AS values", q.run.Number, clickhouseio.QuoteText(q.name), values)
 }
 
 // number returns an expression for a field of an event, as a number; 0 when it is none. Amounts are rounded here: scores are estimates.
@@ -126,7 +122,7 @@ func scalar(of string, path []string) string {
 func arguments(path []string) string {
 	quoted := make([]string, len(path))
 	for i, part := range path {
-		quoted[i] = quote(part)
+		quoted[i] = clickhouseio.QuoteText(part)
 	}
 	return strings.Join(quoted, ", ")
 }

@@ -180,17 +180,6 @@ func (d *Directory) Next(segment string, epoch uint64, definitions []string) (*D
 	return draft, nil
 }
 
-// Use makes an older snapshot the one that counts, if it is still there.
-func (d *Directory) Use(number uint64) error {
-	if _, err := readManifest(d.path, manifestName(number)); err != nil {
-		return err
-	}
-	if err := write(d.path, currentFile, []byte(manifestName(number)+"\n")); err != nil {
-		return err
-	}
-	return d.Look()
-}
-
 // Oldest returns the least epoch of the snapshots that are kept; ok is false when there is none.
 func (d *Directory) Oldest() (epoch uint64, ok bool, err error) {
 	numbers, err := manifests(d.path)

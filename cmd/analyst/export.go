@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/braidhq/braid/cmd/command"
+	"github.com/braidhq/braid/io/clickhouseio"
 	"github.com/braidhq/braid/io/tabular"
 	"github.com/braidhq/braid/transforms/segment"
 	"github.com/braidhq/braid/transforms/strict"
@@ -192,10 +193,6 @@ func plain(v any, t tabular.Type) (any, error) {
 	return string(raw), err
 }
 
-func quoteText(text string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
-}
-
 // profilesQuery returns the query of all live profiles with a column for each attribute.
 func profilesQuery(s *segment.Segment) string {
 	names := make([]string, 0, len(s.File.Attributes))
@@ -204,7 +201,7 @@ func profilesQuery(s *segment.Segment) string {
 	}
 	slices.Sort(names)
 	columns := []string{
-		"profile_id", fmt.Sprintf("nullIf(arrayFirst(i -> i.key = %s, identifiers).value, '') AS `%s`", quoteText(s.ProfileKey), s.ProfileKey),
+		"profile_id", fmt.Sprintf("nullIf(arrayFirst(i -> i.key = %s, identifiers).value, '') AS `%s`", clickhouseio.QuoteText(s.ProfileKey), s.ProfileKey),
 		"event_count", "first_seen", "last_seen",
 	}
 	for _, name := range names {
@@ -275,14 +272,14 @@ func (o training) query(s *segment.Segment) (string, error) {
 	}
 	columns := []string{"person", "cut AS at"}
 	for _, name := range s.EventNames {
-		is := fmt.Sprintf("has(definitions, %s)", quoteText(name))
+		is := fmt.Sprintf("has(definitions, %s)", clickhouseio.QuoteText(name))
 		columns = append(columns,
 			fmt.Sprintf("countIf(%s AND time < cut) AS `%s_count`", is, name),
 			fmt.Sprintf("countIf(%s AND time < cut AND time >= cut - toIntervalDay(7)) AS `%s_7d`", is, name),
 			fmt.Sprintf("countIf(%s AND time < cut AND time >= cut - toIntervalDay(30)) AS `%s_30d`", is, name),
 			fmt.Sprintf("if(`%s_count` = 0, NULL, dateDiff('day', maxIf(time, %s AND time < cut), cut)) AS `%s_days_since`", name, is, name))
 	}
-	columns = append(columns, fmt.Sprintf("countIf(has(definitions, %s) AND time >= cut AND time < cut + toIntervalSecond(%d)) > 0 AS label", quoteText(o.Label), horizon))
+	columns = append(columns, fmt.Sprintf("countIf(has(definitions, %s) AND time >= cut AND time < cut + toIntervalSecond(%d)) > 0 AS label", clickhouseio.QuoteText(o.Label), horizon))
 	return fmt.Sprintf(`SELECT %s
 FROM (SELECT person, time, definitions FROM people_events WHERE person != '') AS e
 CROSS JOIN (

@@ -34,14 +34,14 @@ func (q *Question) AddTo(c *cobra.Command) {
 	c.Flags().StringVar(&q.Node, "url", "", "ask the node at this address and no other (default: the one that runs on the data directory)")
 }
 
-// errNobody says that no node answers at an address.
-var errNobody = errors.New("no node answers")
+// ErrNoNode says that no node answers at an address.
+var ErrNoNode = errors.New("no node answers")
 
 // Ask returns the answer to a question as JSON. What is not there is a NotFoundError.
 func (p *Program) Ask(c *cobra.Command, q Question) ([]byte, error) {
 	ctx := c.Context()
 	raw, config, err := p.reach(c, http.MethodGet, q, nil)
-	if config == nil || !errors.Is(err, errNobody) || !config.StoreEmbedded() {
+	if config == nil || !errors.Is(err, ErrNoNode) || !config.StoreEmbedded() {
 		return raw, err
 	}
 	s, err := p.LoadSegment()
@@ -63,7 +63,7 @@ func (p *Program) Tell(c *cobra.Command, q Question, body []byte) ([]byte, error
 }
 
 // reach sends a request to the node that a question names, or to the one that runs on the data directory; then it returns the deployment
-// as well. That none answers is errNobody.
+// as well. That none answers is ErrNoNode.
 func (p *Program) reach(c *cobra.Command, method string, q Question, body []byte) ([]byte, *deployment.Config, error) {
 	if q.Node != "" {
 		raw, err := exchange(c, method, q.Node, q.Path, body)
@@ -76,11 +76,11 @@ func (p *Program) reach(c *cobra.Command, method string, q Question, body []byte
 	addresses := nodeAddresses(config)
 	for _, address := range addresses {
 		raw, err := exchange(c, method, address, q.Path, body)
-		if !errors.Is(err, errNobody) {
+		if !errors.Is(err, ErrNoNode) {
 			return raw, config, err
 		}
 	}
-	return nil, config, fmt.Errorf("%w at %s; start one with 'braid run', or name it with --url", errNobody, strings.Join(addresses, " or "))
+	return nil, config, fmt.Errorf("%w at %s; start one with 'braid run', or name it with --url", ErrNoNode, strings.Join(addresses, " or "))
 }
 
 // nodeAddresses lists where the node of a deployment may answer.
@@ -118,7 +118,7 @@ func exchange(c *cobra.Command, method, base, path string, sent []byte) ([]byte,
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("%w: %w", errNobody, err)
+		return nil, fmt.Errorf("%w: %w", ErrNoNode, err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))

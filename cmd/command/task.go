@@ -11,9 +11,6 @@ import (
 	"github.com/braidhq/braid/serving/task"
 )
 
-// ErrNoNode says that no node runs which could be told.
-var ErrNoNode = errNobody
-
 // Follow has a node do what takes long, tells its progress, and reads what came of it into result.
 func (p *Program) Follow(c *cobra.Command, q Question, options any, progress func(json.RawMessage), result any) error {
 	body, err := json.Marshal(options)

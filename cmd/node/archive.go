@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -86,17 +84,14 @@ const archiveRetry = 2 * time.Second
 
 // startClickHouse starts the embedded server; its library is fetched when that has not been done.
 func (n *Node) startClickHouse(ctx context.Context) (*clickhouse.Server, error) {
-	library, err := clickhouse.Find()
-	if errors.Is(err, fs.ErrNotExist) {
-		n.options.Logger.Info("fetching the library of ClickHouse, once", "package", clickhouse.Package, "version", clickhouse.Version)
-		said := int64(-1)
-		library, err = clickhouse.Fetch(ctx, func(p clickhouse.Progress) {
-			if tenth := 10 * p.Done / max(p.Total, 1); tenth != said {
-				said = tenth
-				n.options.Logger.Info("fetching the library of ClickHouse", "step", p.Step, "percent", 10*tenth)
-			}
+	log := n.options.Logger
+	library, err := clickhouse.FindOrFetch(ctx,
+		func() {
+			log.Info("fetching the library of ClickHouse, once", "package", clickhouse.Package, "version", clickhouse.Version)
+		},
+		func(step string, percent int64) {
+			log.Info("fetching the library of ClickHouse", "step", step, "percent", percent)
 		})
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (n *Node) batchConfig() (batch.Config, error) {
 	return batch.Config{
 		Segment: n.options.Segment, File: file, Store: n.store, ClickHouse: n.archive, Analyst: analyst, Snapshots: n.options.Deployment.SnapshotsDir(),
 		Cut:    func(ctx context.Context) (epochs.Epoch, error) { return n.controller.Cut(ctx) },
-		Events: n.events, Execute: execute, Now: time.Now, Logger: n.options.Logger,
+		Events: n.events, Execute: execute, Now: time.Now,
 	}, nil
 }
 

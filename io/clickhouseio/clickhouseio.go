@@ -161,3 +161,8 @@ func (c Client) Open(ctx context.Context) (driver.Conn, error) {
 func Quote(name string) string {
 	return "`" + strings.NewReplacer("`", "``", `\`, `\\`).Replace(name) + "`"
 }
+
+// QuoteText quotes a text for use in a statement.
+func QuoteText(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+}

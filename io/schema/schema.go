@@ -97,11 +97,7 @@ func Migrations(o Options) ([]Migration, error) {
 
 // statements fills in a file and cuts it: a statement ends with a semicolon at the end of a line.
 func (o Options) statements(file, text string) ([]string, error) {
-	database := clickhouseio.Quote(DatabaseName(o.Segment))
-	on := ""
-	if o.Cluster != "" {
-		on = " ON CLUSTER " + clickhouseio.Quote(o.Cluster)
-	}
+	database, on := clickhouseio.Quote(DatabaseName(o.Segment)), o.onCluster()
 	name := func(table string) string { return database + "." + clickhouseio.Quote(table) }
 	t, err := template.New(file).Funcs(template.FuncMap{
 		"name":  name,
@@ -116,12 +112,7 @@ func (o Options) statements(file, text string) ([]string, error) {
 			}
 			return "ReplicatedReplacingMergeTree(" + strings.Join(parts, ", ") + ")"
 		},
-		"plain": func() string {
-			if o.Cluster == "" {
-				return "MergeTree"
-			}
-			return `ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')`
-		},
+		"plain": o.plain,
 		"ttl": func(column string) string {
 			if o.RetentionDays == 0 {
 				return ""
@@ -151,18 +142,29 @@ func (o Options) statements(file, text string) ([]string, error) {
 	return out, nil
 }
 
+// onCluster returns what makes a statement run on the cluster, if there is one.
+func (o Options) onCluster() string {
+	if o.Cluster == "" {
+		return ""
+	}
+	return " ON CLUSTER " + clickhouseio.Quote(o.Cluster)
+}
+
+// plain returns the engine of a table that keeps all rows.
+func (o Options) plain() string {
+	if o.Cluster == "" {
+		return "MergeTree"
+	}
+	return `ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')`
+}
+
 // create returns the statements that come before any version.
 func (o Options) create() []string {
-	database, on := clickhouseio.Quote(DatabaseName(o.Segment)), ""
-	engine := "MergeTree"
-	if o.Cluster != "" {
-		on = " ON CLUSTER " + clickhouseio.Quote(o.Cluster)
-		engine = `ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')`
-	}
+	database, on := clickhouseio.Quote(DatabaseName(o.Segment)), o.onCluster()
 	return []string{
 		"CREATE DATABASE IF NOT EXISTS " + database + on,
 		"CREATE TABLE IF NOT EXISTS " + database + ".migrations" + on + " (version UInt32, name String, applied DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = " +
-			engine + " ORDER BY version COMMENT 'Versions of the tables, and when each was made'",
+			o.plain() + " ORDER BY version COMMENT 'Versions of the tables, and when each was made'",
 	}
 }
 
@@ -236,17 +238,13 @@ var retained = map[string]string{Stream: "received", IdentityLog: "appended", Au
 
 // retain makes the tables keep rows for as long as the options say, which may be another time than when they were made.
 func retain(ctx context.Context, conn driver.Conn, o Options) error {
-	on := ""
-	if o.Cluster != "" {
-		on = " ON CLUSTER " + clickhouseio.Quote(o.Cluster)
-	}
 	for _, table := range slices.Sorted(maps.Keys(retained)) {
 		var made string
 		err := conn.QueryRow(ctx, "SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?", DatabaseName(o.Segment), table).Scan(&made)
 		if err != nil {
 			return fmt.Errorf("schema: how long %s is kept: %w", table, err)
 		}
-		alter := "ALTER TABLE " + clickhouseio.Quote(DatabaseName(o.Segment)) + "." + clickhouseio.Quote(table) + on
+		alter := "ALTER TABLE " + clickhouseio.Quote(DatabaseName(o.Segment)) + "." + clickhouseio.Quote(table) + o.onCluster()
 		_, now, has := strings.Cut(made, " TTL toDateTime("+retained[table]+") + toIntervalDay(")
 		switch {
 		case o.RetentionDays == 0 && has:

@@ -65,14 +65,9 @@ func Revisit(ctx context.Context, config *Config, store Store, now int64, concer
 
 func (w *Worker) revisit(ctx context.Context, key profile.Key, now int64) (Result, error) {
 	var result Result
-	docs := NewDocuments()
-	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
-	if _, err := l.documents(ctx, []profile.Key{key}); err != nil {
+	docs, e, err := loadOne(ctx, w.store, w.keys, key)
+	if err != nil || e == nil {
 		return result, err
-	}
-	e := docs.documents[key]
-	if e == nil {
-		return result, nil
 	}
 	if e.PublishDue == 0 || e.PublishDue > now {
 		e.PublishDue, e.header = now, true
@@ -89,14 +84,9 @@ const traceReassess = "audiences"
 
 func (w *Worker) reassess(ctx context.Context, key profile.Key, now int64) (Result, error) {
 	var result Result
-	docs := NewDocuments()
-	l := loader{store: w.store, keys: rowKeys{keyspace: w.keys}, docs: docs}
-	if _, err := l.documents(ctx, []profile.Key{key}); err != nil {
+	docs, e, err := loadOne(ctx, w.store, w.keys, key)
+	if err != nil || e == nil {
 		return result, err
-	}
-	e := docs.documents[key]
-	if e == nil {
-		return result, nil
 	}
 	progress, boxes, err := w.buckets(ctx, []profile.Key{key}, &result)
 	if err != nil {

@@ -63,15 +63,19 @@ func (r *Reader) Find(ctx context.Context, key, value string) (*profile.Document
 
 // DocumentOf returns a document by its key, or nil when it is not there any more.
 func (r *Reader) DocumentOf(ctx context.Context, key profile.Key) (*profile.Document, error) {
-	docs := NewDocuments()
-	l := loader{store: r.store, keys: rowKeys{keyspace: r.keys}, docs: docs}
-	if _, err := l.documents(ctx, []profile.Key{key}); err != nil {
+	_, e, err := loadOne(ctx, r.store, r.keys, key)
+	if err != nil || e == nil {
 		return nil, err
 	}
-	if e := docs.documents[key]; e != nil {
-		return e.Document, nil
-	}
-	return nil, nil
+	return e.Document, nil
+}
+
+// loadOne returns a working set of one document, nil when it is not there any more.
+func loadOne(ctx context.Context, store Store, keys keyspace, key profile.Key) (*Documents, *entry, error) {
+	docs := NewDocuments()
+	l := loader{store: store, keys: rowKeys{keyspace: keys}, docs: docs}
+	_, err := l.documents(ctx, []profile.Key{key})
+	return docs, docs.documents[key], err
 }
 
 // split reports whether the ID of a member stood for another person's profile, before the member came from there.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -19,17 +18,11 @@ import (
 // withClickHouse returns how the demo archives: in the embedded ClickHouse, whose library is fetched once, or not at all where that
 // cannot be had.
 func withClickHouse(ctx context.Context, o Options) string {
-	_, err := clickhouse.Find()
-	if errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(o.Out, "Fetching the library of ClickHouse once, by npm (%s).\n", clickhouse.Package)
-		said := int64(-1)
-		_, err = clickhouse.Fetch(ctx, func(p clickhouse.Progress) {
-			if tenth := 10 * p.Done / max(p.Total, 1); tenth != said {
-				fmt.Fprintf(o.Out, "  %s %d %%\n", p.Step, 10*tenth)
-				said = tenth
-			}
-		})
-	}
+	_, err := clickhouse.FindOrFetch(ctx,
+		func() {
+			fmt.Fprintf(o.Out, "Fetching the library of ClickHouse once, by npm (%s).\n", clickhouse.Package)
+		},
+		func(step string, percent int64) { fmt.Fprintf(o.Out, "  %s %d %%\n", step, percent) })
 	if err != nil {
 		fmt.Fprintf(o.Out, "The demo goes on without a batch path: %v\n", err)
 		return deployment.ClickHouseOff

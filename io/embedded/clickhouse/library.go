@@ -66,6 +66,23 @@ type Progress struct {
 	Done, Total int64
 }
 
+// FindOrFetch returns the library, and fetches it where it is not there: begin is called before that, and progress with each tenth of each
+// step.
+func FindOrFetch(ctx context.Context, begin func(), progress func(step string, percent int64)) (string, error) {
+	library, err := Find()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return library, err
+	}
+	begin()
+	said := int64(-1)
+	return Fetch(ctx, func(p Progress) {
+		if tenth := 10 * p.Done / max(p.Total, 1); tenth != said {
+			said = tenth
+			progress(p.Step, 10*tenth)
+		}
+	})
+}
+
 // Fetch returns the file of the library, and has the npm client fetch it into the user's cache if it is not there. What another
 // process is fetching is waited for; a package that was fetched but not unpacked is not fetched again. Report, if set, is told
 // a few times a second. The error wraps ErrUnavailable if it cannot be had here.
